@@ -137,6 +137,11 @@ class UNet(Tapped):
         self.norm, self.out = nn.GroupNorm(groups, c, eps=1e-6), zero(nn.Conv2d(c, out_channels or channels, 3, padding=1))
         self.blocks, self.levels = blocks, len(mults)
 
+    @property
+    def shape(self) -> tuple:
+        "(C, H, W) of one image."
+        return self.channels, self.size, self.size
+
     def embed(self, t, cond, batch):
         "(B, 4 width) the time and the label, through SiLU: what every block is told."
         emb = self.time(sinusoid(t.expand(batch), self.width).to(self.time[0].weight.dtype))
@@ -150,6 +155,7 @@ class UNet(Tapped):
         t: Tensor,                  # () or (B,) time in [0, 1]
         cond: Cond | None = None,   # label, if the net was built with classes; None means null
     ) -> Tensor:
+        if t.dim() > 1 or (t.dim() == 1 and len(t) != len(x)): raise ValueError(f"t is a scalar or has one value per image, got {tuple(t.shape)} for {len(x)} images")
         if x.dim() != 4 or x.shape[1] != self.channels: raise ValueError(f"this U-Net takes (B, {self.channels}, H, W), got {tuple(x.shape)}")
         if any(s % 2 ** (self.levels - 1) for s in x.shape[2:]): raise ValueError(f"sides must be divisible by {2 ** (self.levels - 1)}, got {tuple(x.shape[2:])}")
         emb = self.embed(t, cond, len(x))

@@ -174,8 +174,9 @@ _ARROW = np.array([[0, -1], [.75, -.1], [.26, -.1], [.26, .9], [-.26, .9], [-.26
 _CORNERS = np.array([[-.7, -.7], [.7, -.7], [.7, .7], [-.7, .7]], np.float32)
 _COMPASS = np.array([[0, -1], [1, 0], [0, 1], [-1, 0]], np.float32)
 _HORN = math.sqrt(.95**2 - .5125**2) # where the moon's two circles meet: y = .5125
-KEY_POINTS = dict(disc=.85 * _COMPASS, ring=.92 * _COMPASS, moon=np.array([[0, -.95], [_HORN, .5125], [0, -.3], [-_HORN, .5125]], np.float32),
-                  square=_CORNERS, triangle=_TRIANGLE, star=_TIPS[::2], cross=.95 * _COMPASS, arrow=_ARROW[[0, 1, 3, 4, 6]])
+_MOON = np.array([[0, -.95], [_HORN, .5125], [0, -.3], [-_HORN, .5125]], np.float32)
+KEY_POINTS = dict(disc=.85 * _COMPASS, ring=.92 * _COMPASS, moon=_MOON, square=_CORNERS, triangle=_TRIANGLE,
+                  star=_TIPS[::2], cross=.95 * _COMPASS, arrow=_ARROW[[0, 1, 3, 4, 6]])
 
 # %% ../../nbs/00_core/01_data.ipynb #1ad7022a
 def _polygon(x, y, vertices):
@@ -199,10 +200,11 @@ def signed_distance(
     y, # the same, downwards; every object lies within the unit circle
 ) -> np.ndarray: # in the same unit, negative inside
     "Returns the signed distance to the outline of one shape of radius 1 (a bound where two outlines meet: moon, cross)."
+    def disc(r, y): return np.sqrt(x * x + y * y) - np.float32(r)
     name = SHAPES[kind]
-    if name == "disc": return np.sqrt(x * x + y * y) - np.float32(.85)
-    if name == "ring": return np.abs(np.sqrt(x * x + y * y) - np.float32(.7)) - np.float32(.22)
-    if name == "moon": return np.maximum(np.sqrt(x * x + y * y) - np.float32(.95), np.float32(.8) - np.sqrt(x * x + (y - np.float32(.5))**2))
+    if name == "disc": return disc(.85, y)
+    if name == "ring": return np.abs(disc(.7, y)) - np.float32(.22)
+    if name == "moon": return np.maximum(disc(.95, y), -disc(.8, y - np.float32(.5)))
     if name == "square": return _box(x, y, .7, .7)
     if name == "cross": return np.minimum(_box(x, y, .95, .29), _box(x, y, .29, .95))
     return _polygon(x, y, {"triangle": _TRIANGLE, "star": _TIPS, "arrow": _ARROW}[name])
@@ -368,7 +370,7 @@ def shapes(
 ) -> Dataset:
     "Returns the first n items of one split of the endless set; the label is the class of object 0."
     counts = dict(train=20_000, valid=2_000, test=4_000, judge=10_000, pretrain=20_000)
-    if split not in counts: raise ValueError(f"shapes has the splits {', '.join(counts)}, not {split!r}: each is an endless stream of its own")
+    if split not in counts: raise ValueError(f"shapes has the splits {', '.join(counts)}, each an endless stream, and no {split!r}")
     n = counts[split] if n is None else n
     if n < 1: raise ValueError(f"shapes needs at least 1 image, not {n}")
     images, labels = torch.empty((n, 3, size, size), dtype=torch.uint8), torch.empty(n, dtype=torch.int64)
@@ -407,6 +409,7 @@ def captions(
     scenes: Scenes,
 ) -> list[str]:
     "Returns one true sentence for each scene: 'a large red star at the top left', 'a red square left of a blue disc'."
+    def word(value, low, high, below, above): return below if value < low else above if value > high else ""
     def noun(i, k, size=""):
         words = f"{size} {COLOURS[scenes.colour[i, k]]} {SHAPES[scenes.kind[i, k]]}".strip()
         return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
@@ -414,8 +417,8 @@ def captions(
     for i in range(len(scenes)):
         x, y, r, n = scenes.x[i], scenes.y[i], scenes.radius[i, 0], int((scenes.kind[i] >= 0).sum())
         if n == 1:
-            place = f"{'top' if y[0] < .42 else 'bottom' if y[0] > .58 else ''} {'left' if x[0] < .42 else 'right' if x[0] > .58 else ''}".strip()
-            out.append(f"{noun(i, 0, 'small' if r < .25 else 'large' if r > .33 else '')} {f'at the {place}' if place else 'in the middle'}")
+            place = " ".join(w for w in (word(y[0], .42, .58, "top", "bottom"), word(x[0], .42, .58, "left", "right")) if w)
+            out.append(f"{noun(i, 0, word(r, .25, .33, 'small', 'large'))} {f'at the {place}' if place else 'in the middle'}")
         elif n == 2:
             dx, dy = x[1] - x[0], y[1] - y[0]
             relation = ("left of" if dx > 0 else "right of") if abs(dx) >= abs(dy) else ("above" if dy > 0 else "below")
@@ -443,7 +446,8 @@ def flow(
     size: int = 32, # side in pixels
 ) -> tuple[np.ndarray, np.ndarray]: # (N, 2, S, S) float32: x, y in pixels; (N, S, S) bool: still to be seen in b
     "Returns where each pixel's surface point of `a` has gone in `b`, and whether it lies in the frame with nothing before it."
-    if a.kind.shape != b.kind.shape or (a.kind != b.kind).any(): raise ValueError("flow needs the same scenes twice: make the second with move(first, time)")
+    if a.kind.shape != b.kind.shape or (a.kind != b.kind).any():
+        raise ValueError("flow needs the same scenes twice: make the second with move(first, time)")
     n, (px, py), every = len(a), _grid(size), np.arange(len(a))[:, None, None]
     owner = render(a, size)["instance"]
     def frames(s): return np.concatenate([s.ground[:, None], np.stack([s.x, s.y, s.radius, s.angle], -1)], 1)[every, owner]
@@ -456,6 +460,10 @@ def flow(
 MAX_PIXELS = 2**26 # of one image; more is taken for a decompression bomb
 MAX_BYTES = 2**28 # of one file or archive member
 IN_MEMORY = 2**31 # bytes of decoded images above which a folder or archive is decoded on demand
+
+def _reason(e: Exception) -> str:
+    "Returns an error as one short line."
+    return f"{type(e).__name__}: {(str(e).splitlines() or ['no detail'])[0][:90]}"
 
 def _over_white(rgba):
     "Returns (H, W, 3) uint8: RGBA laid over white, rounded to nearest."
@@ -489,9 +497,9 @@ def decode_image(
                 im.load()
                 return _pixels(ImageOps.exif_transpose(im))
     except Image.DecompressionBombError as e:
-        raise ValueError(f"{name} looks like a decompression bomb ({str(e).split('.')[0]}; limit {MAX_PIXELS:,} pixels): remove it or shrink it") from None
-    except Exception as e:
-        raise ValueError(f"{name} is not a readable image ({type(e).__name__}: {str(e).splitlines()[0][:90] if str(e) else 'no detail'})") from None
+        seen = str(e).split(".")[0]
+        raise ValueError(f"{name} looks like a decompression bomb ({seen}; limit {MAX_PIXELS:,} pixels): remove it or shrink it") from None
+    except Exception as e: raise ValueError(f"{name} is not a readable image ({_reason(e)})") from None
 
 # %% ../../nbs/00_core/01_data.ipynb #f6fc63d8
 _IMAGE_TYPES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
@@ -544,7 +552,7 @@ class ZipSource:
     def read(self, name: str) -> bytes:
         "The bytes of one member; ValueError when it is damaged or encrypted."
         try: return self.file.read(name)
-        except Exception as e: raise ValueError(f"{name} in {self.path} cannot be read ({type(e).__name__}: {str(e)[:90]})") from None
+        except Exception as e: raise ValueError(f"{name} in {self.path} cannot be read ({_reason(e)})") from None
 
     def has(self, name: str) -> bool:
         "Whether there is such a member."
@@ -560,7 +568,8 @@ def _json_labels(source, names, prefix):
         pairs = content["labels"]
         if pairs is None: return None
         found = {str(k): v for k, v in (pairs.items() if isinstance(pairs, dict) else pairs)}
-    except (ValueError, KeyError, TypeError) as e: raise ValueError(f"{where} in {source.path} is not EDM's layout ({type(e).__name__}: {e})") from None
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"{where} in {source.path} is not EDM's layout ({_reason(e)})") from None
     base = where[:-len("dataset.json")]
     labels = [found.get(n[len(base):]) for n in names]
     for n, v in zip(names, labels):
@@ -574,10 +583,12 @@ def _folder_labels(source, folders, names):
     classes = sorted(set(folders))
     if classes == [""]: return None, []
     if "" in classes:
-        raise ValueError(f"{source.path} mixes class folders with images beside them, such as {names[folders.index('')]}: move it into a folder")
+        stray = names[folders.index("")]
+        raise ValueError(f"{source.path} mixes class folders with images beside them, such as {stray}: move it into a folder")
     number = {c: i for i, c in enumerate(classes)}
     return [number[f] for f in folders], classes
 
+# %% ../../nbs/00_core/01_data.ipynb #6f408a20
 def label_files(
     source, # a FolderSource or ZipSource
 ) -> tuple[list, list | None, list]: # "train" | "test" | "" of each image, its label or None, class names
@@ -608,8 +619,8 @@ class LazyImages:
         x = resize(x[None], self.size)[0]
         x = x.expand(self.channels, -1, -1) if self.channels == 3 else x
         if hasattr(self, "shape") and x.shape[1:] != self.shape[2:]:
-            h, w = x.shape[1:]
-            raise ValueError(f"{self.names[i]} in {self.source.path} is {w} x {h}, {self.names[0]} {self.shape[3]} x {self.shape[2]}: give size=")
+            (h, w), (h0, w0) = x.shape[1:], self.shape[2:]
+            raise ValueError(f"{self.names[i]} in {self.source.path} is {w} x {h}, {self.names[0]} is {w0} x {h0}: give size=")
         return x
 
     def __len__(self): return len(self.names)
@@ -624,7 +635,8 @@ class LazyImages:
         return torch.stack([x.expand(c, -1, -1) for x in found])
 
 # %% ../../nbs/00_core/01_data.ipynb #bef7af74
-_TORCHVISION = dict(mnist="MNIST", fashion_mnist="FashionMNIST", kmnist="KMNIST", cifar10="CIFAR10", cifar100="CIFAR100", svhn="SVHN", stl10="STL10")
+_TORCHVISION = dict(mnist="MNIST", fashion_mnist="FashionMNIST", kmnist="KMNIST", cifar10="CIFAR10", cifar100="CIFAR100",
+                    svhn="SVHN", stl10="STL10")
 _DIGITS = [str(c) for c in range(10)]
 _STL10 = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
 
@@ -653,11 +665,11 @@ def _torchvision(name, part, root, download):
     how = dict(split=part) if name in ("svhn", "stl10") else dict(train=part == "train")
     for folder, fetch in [(f, False) for f in folders] + [(folders[-1], True)] * bool(download):
         try: found = _fetch(kind, folder, how) if fetch else kind(str(folder), download=False, **how)
-        except Exception as e: problem = f"{type(e).__name__}: {(str(e).splitlines() or ['no detail'])[0][:90]}"
+        except Exception as e: problem = _reason(e)
         else: break
     else:
-        raise FileNotFoundError(f"{name} ({part}) is not in {' or '.join(map(str, folders))}: set DIFFREP_DATA to a folder that holds it, "
-                                f"or use download=True where there is a network ({problem})")
+        raise FileNotFoundError(f"{name} ({part}) cannot be read from {' or '.join(map(str, folders))}: "
+                                f"set DIFFREP_DATA to a folder that holds it, or use download=True where there is a network ({problem})")
     x, y = torch.as_tensor(np.asarray(found.data)), np.asarray(found.labels if name in ("svhn", "stl10") else found.targets)
     x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2) if x.shape[-1] == 3 else x
     classes = _DIGITS if name in ("mnist", "svhn") else _STL10 if name == "stl10" else [str(c) for c in found.classes]
@@ -676,8 +688,8 @@ def _place(kind, text, root):
     path = Path(text).expanduser()
     tried = [path] if path.is_absolute() else [path.absolute(), *(f/path for f in data_folders(root))]
     found = next((p for p in tried if (p.is_dir() if kind == "folder" else p.is_file())), None)
-    if found is None: raise FileNotFoundError(f"no {kind} at {' or '.join(map(str, tried))}: check the path or set DIFFREP_DATA (there is no download)")
-    return found
+    if found: return found
+    raise FileNotFoundError(f"no {kind} at {' or '.join(map(str, tried))}: check the path or set DIFFREP_DATA (there is no download)")
 
 def _from_files(name, split, root, size):
     "Returns one split of a 'folder:' or 'zip:' set."
@@ -711,8 +723,8 @@ def get_dataset(
         return shapes(int(rest) if rest else None, size or 32, split)
     known = ["digits", "shapes", *_TORCHVISION]
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, 1, .5)
-        raise ValueError(f"no data set {name!r}{f'; did you mean {near[0]!r}?' if near else ''} (known: {', '.join(known)}, folder:PATH, zip:PATH)")
+        hint = "".join(f"; did you mean {n!r}?" for n in difflib.get_close_matches(name.lower(), known, 1, .5))
+        raise ValueError(f"no data set {name!r}{hint} (known: {', '.join(known)}, folder:PATH, zip:PATH)")
     official = name != "digits"
     x, y, classes = _torchvision(name, "test" if split == "test" else "train", root, download) if official else _digits()
     index = torch.from_numpy(np.arange(len(x)) if official and split == "test" else carve(len(x), split, 0. if official else .2))

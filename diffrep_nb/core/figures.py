@@ -226,6 +226,9 @@ def line_plot(
         ax.plot(x, mean, label=name + (f" ({n} seeds)" if n > 1 else ""), **look)
         if n > 1: ax.fill_between(x, mean - sd, mean + sd, color=look["color"], alpha=.18, linewidth=0)
     ax.set(xlabel=xlabel, ylabel=ylabel, **axis)
+    if axis.get("xscale") == "log" and len(x) <= 10:
+        ax.set_xticks(x, [f"{v:g}" for v in x])
+        ax.minorticks_off()
     if path is not None: noise_axis(ax, path)
     if len(series) > 1 or n > 1: ax.legend()
     if shown: finish(ax.figure, alt, caption)

@@ -39,7 +39,9 @@ def frechet_distance(
     a, b = _pair(a, b)
     n, d = min(len(a), len(b)), a.shape[1]
     if n <= d: warnings.warn(f"Fréchet distance from {n} vectors of {d} features: the covariance is singular, use more than {d}")
-    (mean_a, root_a), (mean_b, root_b) = ((x.mean(0), torch.linalg.qr(x - x.mean(0), mode="r").R / math.sqrt(len(x) - 1)) for x in (a, b))
+    mean_a, mean_b = a.mean(0), b.mean(0)
+    root_a = torch.linalg.qr(a - mean_a, mode="r").R / math.sqrt(len(a) - 1)
+    root_b = torch.linalg.qr(b - mean_b, mode="r").R / math.sqrt(len(b) - 1)
     overlap = torch.linalg.svdvals(root_a @ root_b.T).sum()
     return max(0., float((mean_a - mean_b).square().sum() + root_a.square().sum() + root_b.square().sum() - 2 * overlap))
 
@@ -49,7 +51,8 @@ def inception_score(
 ) -> float:
     "Return exp of the mean divergence of each row from the mean row, in [1, K] (Salimans et al. 2016)."
     p = _vectors(p, "p")
-    if (p < 0).any() or (p.sum(1) - 1).abs().max() > 1e-3: raise ValueError("p: rows of class probabilities, >= 0 and summing to 1; apply a softmax")
+    if (p < 0).any() or (p.sum(1) - 1).abs().max() > 1e-3:
+        raise ValueError("p: rows of class probabilities, >= 0 and summing to 1; apply a softmax")
     log_ratio = torch.where(p > 0, p.clamp_min(1e-300).log() - p.mean(0).clamp_min(1e-300).log(), 0.)
     return float((p * log_ratio).sum(1).mean().exp())
 
@@ -130,7 +133,8 @@ def precision_recall(
         covered |= held.any(0)
     for part in b.split(rows): recalled += int((_squared(part, a) <= reach_a).any(1).sum())
     inside = torch.cat(inside)
-    return Manifolds(float((inside > 0).double().mean()), recalled / len(b), float(inside.double().mean()) / k, float(covered.double().mean()))
+    return Manifolds(precision=float((inside > 0).double().mean()), recall=recalled / len(b),
+                     density=float(inside.double().mean()) / k, coverage=float(covered.double().mean()))
 
 # %% ../../nbs/00_core/03_metrics.ipynb #67dfdebc
 class Judge(nn.Module):
@@ -158,7 +162,8 @@ class Judge(nn.Module):
     def features(self, x: Tensor) -> Tensor:  # x (B, C, H, W) in [-1, 1]
         "Return (B, dim) penultimate features, >= 0."
         expected = (self.config["channels"], self.config["size"], self.config["size"])
-        if x.ndim != 4 or tuple(x.shape[1:]) != expected: raise ValueError(f"images of shape {tuple(x.shape)}: this judge takes (B, {str(expected)[1:]}")
+        if x.ndim != 4 or tuple(x.shape[1:]) != expected:
+            raise ValueError(f"images of shape {tuple(x.shape)}: this judge takes (B, {str(expected)[1:]}")
         if not x.is_floating_point(): raise ValueError(f"images of type {x.dtype}: expected floats in [-1, 1]")
         return self.body(x)
 
@@ -185,42 +190,51 @@ def judged(
     return torch.cat(features).cpu(), torch.cat(probs)
 
 # %% ../../nbs/00_core/03_metrics.ipynb #87f51911
-def _entropy(probs):
-    "Return the entropy of the mean class distribution as a share of its maximum, in [0, 1]."
-    p = probs.double().mean(0)
-    return float(torch.special.entr(p).sum() / math.log(len(p)))
+def _sureness(probs):
+    "Return mean confidence and the entropy of the mean class distribution as a share of its maximum, both in [0, 1]."
+    mean = probs.double().mean(0)
+    return dict(confidence=float(probs.double().max(1).values.mean()),
+                class_entropy=float(torch.special.entr(mean).sum() / math.log(len(mean))))
 
 
-def _against(judge, x, real, k):
-    "Return the scores of one set of images against real features."
-    features, probs = judged(judge, x)
-    shares = precision_recall(features, real, k)
-    return dict(fd_judge=frechet_distance(features, real), kd_judge=kernel_distance(features, real), **shares._asdict(),
-                confidence=float(probs.double().max(1).values.mean()), class_entropy=_entropy(probs))
+def _distances(sets, real, n, k, splits, seed):
+    "Return {name + suffix: mean over splits} of the feature distances to n real features, `_floor` from n others, and the floor's sd."
+    found = {}
+    for split in range(splits):
+        reference, unseen = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(seed + split))[:2 * n]].split(n)
+        for suffix, features in {**sets, "_floor": unseen}.items():
+            scores = dict(fd_judge=frechet_distance(features, reference), kd_judge=kernel_distance(features, reference),
+                          **precision_recall(features, reference, k)._asdict())
+            for name, value in scores.items(): found.setdefault(name + suffix, []).append(value)
+    floor = torch.tensor(found["fd_judge_floor"], dtype=torch.float64)
+    return {name: sum(values) / splits for name, values in found.items()} | {"fd_judge_floor_sd": float(floor.std())}
 
 # %% ../../nbs/00_core/03_metrics.ipynb #5f1f6b1f
 def judge_scores(
-    judge,         # a `Judge` trained on other images
-    fake: Tensor,  # (N, C, H, W) generated images in [-1, 1]
-    real: Tensor,  # (M, C, H, W) real images, seen by neither judge nor generator; M >= 2N uses all of `fake`
-    train=None,    # (L, C, H, W) the generator's training images, for the distance to the nearest
-    k: int = 3,    # neighbours, for precision and recall
-    seed: int = 0, # of the noise images
+    judge,           # a `Judge` trained on other images
+    fake: Tensor,    # (N, C, H, W) generated images in [-1, 1]
+    real: Tensor,    # (M, C, H, W) real images, seen by neither judge nor generator; M >= 2N uses all of `fake`
+    train=None,      # (L, C, H, W) the generator's training images, for the distance to the nearest
+    k: int = 3,      # neighbours, for precision and recall
+    splits: int = 5, # random halves of `real` to average over, >= 2
+    seed: int = 0,   # of the splits and of the noise images
 ) -> dict:
     "Return {name: number} for `fake`, and the same with `_floor` (unseen real images) and `_noise` (Gaussian noise) in its place."
     n = min(len(fake), len(real) // 2)
     if n <= k: raise ValueError(f"{len(fake)} generated and {len(real)} real images: need more than {k} and {2 * k + 1}")
-    if fake.shape[1:] != real.shape[1:]: raise ValueError(f"generated images of shape {tuple(fake.shape[1:])}, real of {tuple(real.shape[1:])}")
-    fake, reference, unseen = (x[:n].detach().float().cpu() for x in (fake, real, real[n:]))
-    noise = torch.randn(fake.shape, generator=torch.Generator().manual_seed(seed)) * reference.std() + reference.mean()
-    features, scores = judged(judge, reference)[0], {"n": n}
-    for suffix, x in (("", fake), ("_floor", unseen), ("_noise", noise.clamp(-1, 1))):
-        scores |= {name + suffix: value for name, value in _against(judge, x, features, k).items()}
-        if train is None: continue
-        rms = nearest(x, train.float().cpu())[0] / math.sqrt(x[0].numel())
-        scores["nearest" + suffix] = float(rms.median())
-        if suffix == "": ours = rms
-        if suffix == "_floor": scores["memorised"] = float((ours < rms.quantile(.01)).double().mean())
+    if splits < 2: raise ValueError(f"splits={splits}: the floor's deviation needs at least 2")
+    if fake.shape[1:] != real.shape[1:]:
+        raise ValueError(f"generated images of shape {tuple(fake.shape[1:])}, real of {tuple(real.shape[1:])}")
+    fake, real = fake[:n].detach().float().cpu(), real.detach().float().cpu()
+    noise = torch.randn(fake.shape, generator=torch.Generator().manual_seed(seed)) * real.std() + real.mean()
+    images = {"": fake, "_floor": real, "_noise": noise.clamp(-1, 1)}
+    seen = {suffix: judged(judge, x) for suffix, x in images.items()}
+    scores = {"n": n, **_distances({s: seen[s][0] for s in ("", "_noise")}, seen["_floor"][0], n, k, splits, seed)}
+    for suffix, (_, probs) in seen.items(): scores |= {name + suffix: value for name, value in _sureness(probs).items()}
+    if train is not None:
+        rms = {suffix: nearest(x[:n], train.float().cpu())[0] / math.sqrt(x[0].numel()) for suffix, x in images.items()}
+        scores |= {"nearest" + suffix: float(r.median()) for suffix, r in rms.items()}
+        scores["memorised"] = float((rms[""] < rms["_floor"].quantile(.01)).double().mean())
     return scores
 
 # %% ../../nbs/00_core/03_metrics.ipynb #0d882571
@@ -234,5 +248,6 @@ def judge_report(
                  nearest="nearest training image (RMS)")
     rows = [dict(score=names.get(s, s), better=how, generated=scores[s], real=scores[s + "_floor"], noise=scores[s + "_noise"])
             for s, how in better.items() if s in scores]
-    if "memorised" in scores: rows.append(dict(score="memorised share", better="about .01", generated=scores["memorised"], real=None, noise=None))
-    return rows
+    rows.insert(1, dict(score="its deviation over splits", better=None, generated=None, real=scores["fd_judge_floor_sd"], noise=None))
+    last = dict(score="memorised share", better="about .01", generated=scores.get("memorised"), real=.01, noise=None)
+    return rows + ([last] if "memorised" in scores else [])

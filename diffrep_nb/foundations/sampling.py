@@ -5,16 +5,19 @@
 # %% ../../nbs/21_foundations/08_sampling.ipynb #f322648b
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from .cond import Cond, at
 from .corruptions import item_noise
 from .denoisers import Denoiser, Pred
-from .paths import Path
+from .paths import Path, expand
 
 # %% auto #0
-__all__ = ['timesteps', 'start', 'SamplerStep', 'posterior', 'ddpm', 'ddim', 'sample', 'clip', 'generate']
+__all__ = ['timesteps', 'start', 'SamplerStep', 'posterior', 'ddpm', 'ddim', 'sample', 'clip', 'generate', 'euler', 'heun',
+           'dpmpp_2m', 'edm_stochastic', 'invert', 'slerp', 'recur', 'mean_shift']
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #f65480b4
 def timesteps(
@@ -56,6 +59,9 @@ class SamplerStep:
     draws = 0
     def init(self, x: Tensor, ts: Tensor): return None
     def step(self, denoiser, x, t, s, noise, state): raise NotImplementedError("a sampler step defines step(...)")
+    def variance_of(self, path, pred, t, s):
+        "The variance of the noise that one step from t to s adds; ValueError for a step that has none to speak of."
+        raise ValueError(f"{type(self).__name__} has no single variance: use ddpm(...) or ddim(eta > 0) here")
     def __call__(self, denoiser, x, t, s, noise=None, state=None): return self.step(denoiser, x, t, s, noise, state)
 
 
@@ -79,16 +85,22 @@ class ddpm(SamplerStep):
         if variance not in ("small", "large", "learned"): raise ValueError(f"variance {variance!r}: use small, large or learned")
         self.variance = variance
 
+    def variance_of(self, path, pred, t, s):
+        small, large = posterior(path, t, s)[2:]
+        return self._choose(pred, small, large)
+
+    def _choose(self, pred, small, large):
+        if self.variance != "learned": return small if self.variance == "small" else large
+        if pred.var is None: raise ValueError("variance='learned' wants a network with twice the image's channels; this one returned none to spare")
+        share = (pred.var + 1) / 2                                             # ln var = v ln large + (1 - v) ln small
+        return (share * large.log() + (1 - share) * small.log()).exp()
+
     def step(self, denoiser, x, t, s, noise, state):
         pred = denoiser(x, t)
         from_x, from_x0, small, large = posterior(denoiser.path, t, s)
         mean = from_x * x + from_x0 * pred.x0
         if denoiser.path(s).sigma == 0: return mean, pred, state
-        if self.variance == "learned":
-            if pred.var is None: raise ValueError("variance='learned' wants a network with twice the image's channels; this one returned none to spare")
-            share = (pred.var + 1) / 2                                         # ln var = v ln large + (1 - v) ln small
-            return mean + (0.5 * (share * large.log() + (1 - share) * small.log())).exp() * noise, pred, state
-        return mean + (small if self.variance == "small" else large).sqrt() * noise, pred, state
+        return mean + self._choose(pred, small, large).sqrt() * noise, pred, state
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #d28494e5
 class ddim(SamplerStep):
@@ -99,6 +111,8 @@ class ddim(SamplerStep):
     ):
         if eta < 0: raise ValueError(f"eta must not be negative, got {eta}")
         self.eta, self.draws = eta, int(eta > 0)
+
+    def variance_of(self, path, pred, t, s): return self.eta**2 * posterior(path, t, s)[2]
 
     def step(self, denoiser, x, t, s, noise, state):
         pred, b = denoiser(x, t), denoiser.path(s)
@@ -193,3 +207,175 @@ def generate(
         c = cond if cond is None or callable(cond) else cond[items].to(device or "cpu")
         out.append(sample(denoiser, start(denoiser.path, (len(items), *shape), seed, items, device), ts, cond=c, seed=seed, items=items, **kwargs))
     return torch.cat(out)
+
+# %% ../../nbs/21_foundations/08_sampling.ipynb #5277c47d
+class euler(SamplerStep):
+    "Euler's method on dx/dt = u; onto an infinite slope at sigma = 0 the step is taken in sigma / alpha, where it gives x0 (Lipman et al. 2023)."
+    def step(self, denoiser, x, t, s, noise, state):
+        pred = denoiser(x, t)
+        return _to_slope(denoiser.path, pred, x, t, s), pred, state
+
+
+def _to_slope(path, pred, x, t, s):
+    "x at s by an Euler step from t."
+    if s == 0:
+        end = path(s)
+        if end.sigma == 0 and not bool(end.d_sigma.isfinite()): return end.alpha * pred.x0
+    return x + expand(torch.as_tensor(s - t), x) * pred.u
+
+
+class heun(SamplerStep):
+    "Heun's second-order method on dx/dt = u, two calls a step; the grid's last step is Euler's (Karras et al. 2022, algorithm 1)."
+    def __init__(
+        self,
+        last: str = "euler",  # the last step: euler, or heun (for a network that knows u at the end of the grid)
+    ):
+        if last not in ("euler", "heun"): raise ValueError(f"last step {last!r}: use euler or heun")
+        self.last = last
+
+    def init(self, x, ts): return ts[-1]                                       # where the last step goes
+
+    def step(self, denoiser, x, t, s, noise, state):
+        pred = denoiser(x, t)
+        ahead = _to_slope(denoiser.path, pred, x, t, s)
+        if self.last == "euler" and (denoiser.path(s).sigma == 0 or (state is not None and s <= state)): return ahead, pred, state
+        return x + (s - t) / 2 * (pred.u + denoiser(ahead, s).u), pred, state
+
+# %% ../../nbs/21_foundations/08_sampling.ipynb #e2832efd
+class dpmpp_2m(SamplerStep):
+    "DPM-Solver++(2M): second order at one call a step; the state is (last x0, last h) (Lu et al. 2022b, algorithm 2)."
+    def step(self, denoiser, x, t, s, noise, state):
+        pred, a, b = denoiser(x, t), denoiser.path(t), denoiser.path(s)
+        if b.sigma == 0: return b.alpha * pred.x0, pred, None
+        decay = a.alpha * b.sigma / (a.sigma * b.alpha)                        # e^-h
+        h, used = -decay.log(), pred.x0
+        if state is not None:
+            weight = h / (2 * state[1])                                        # 1 / (2 r); 0 after a step from alpha = 0
+            used = (1 + weight) * pred.x0 - weight * state[0]
+        return b.sigma / a.sigma * x + b.alpha * (1 - decay) * used, pred, (pred.x0, h)
+
+# %% ../../nbs/21_foundations/08_sampling.ipynb #964ea545
+class edm_stochastic(SamplerStep):
+    "EDM's stochastic Heun sampler, levels in sigma / alpha; churn = 0 is `heun` (Karras et al. 2022, algorithm 2)."
+    def __init__(
+        self,
+        churn: float = 40.0,        # total noise renewal, S_churn
+        s_min: float = 0.0,         # levels sigma / alpha at which noise is renewed: from
+        s_max: float = math.inf,    # ... to
+        s_noise: float = 1.0,       # standard deviation of the new noise
+    ):
+        if churn < 0 or s_noise < 0: raise ValueError(f"churn and s_noise must not be negative, got {churn} and {s_noise}")
+        self.churn, self.s_min, self.s_max, self.s_noise, self.draws, self.solver = churn, s_min, s_max, s_noise, int(churn > 0), heun()
+
+    def init(self, x, ts): return min(self.churn / (len(ts) - 1), math.sqrt(2) - 1), ts[0], ts[-1]
+
+    def step(self, denoiser, x, t, s, noise, state):
+        if state is None: raise ValueError("edm_stochastic spreads its churn over the grid: pass state=step.init(x, ts)")
+        (gamma, top, last), path = state, denoiser.path
+        a = path(t)
+        level = a.sigma / a.alpha                                              # infinite at alpha = 0, where there is nothing to renew
+        if gamma > 0 and self.s_min <= level <= self.s_max and level.isfinite():
+            up = torch.minimum(path.t_at(-2 * (level * (1 + gamma)).log()), torch.as_tensor(top))
+            b = path(up)
+            added = ((b.sigma / b.alpha) ** 2 - level**2).clamp_min(0)
+            x, t = b.alpha / a.alpha * x + b.alpha * added.sqrt() * self.s_noise * noise, up
+        x, pred, _ = self.solver.step(denoiser, x, t, s, None, last)
+        return x, pred, state
+
+# %% ../../nbs/21_foundations/08_sampling.ipynb #3ed39bdb
+@torch.no_grad()
+def invert(
+    denoiser: Denoiser,
+    x0: Tensor,               # (B, ...) data, at time ts[-1]; images if the denoiser has a codec
+    ts: Tensor,               # (n + 1,) descending times, the grid that `sample` would use
+    cond: Cond | None = None, # or a function of t
+    project=None,             # Pred -> Pred after every call
+    encode: bool = True,      # latents: x0 are images
+) -> Tensor:
+    "(B, ...) the noise x1 at ts[0] from which deterministic sampling returns to x0, in n calls (Song et al. 2021, section 5.4)."
+    ts = torch.as_tensor(ts, dtype=torch.float64, device="cpu")
+    _check_grid(denoiser, ts)
+    told, up = _Told(denoiser, cond, project), ts.flip(0)
+    x = denoiser.codec.encode(x0) if encode and denoiser.codec is not None else x0
+    for t, s in zip(up[:-1], up[1:]):
+        b = denoiser.path(s)
+        if denoiser.path(t).sigma == 0: x = b.alpha * x + b.sigma * told(x, s).eps
+        else:
+            pred = told(x, t)
+            x = b.alpha * pred.x0 + b.sigma * pred.eps
+        x = x.to(x0.dtype)
+    return x
+
+# %% ../../nbs/21_foundations/08_sampling.ipynb #a32cc0b0
+def slerp(
+    a: Tensor,  # (B, ...) noise at w = 0
+    b: Tensor,  # (B, ...) noise at w = 1
+    w,          # () or (B,) place between them, 0 to 1
+) -> Tensor:
+    "(B, ...) noise on the arc from a to b, item by item (Song et al. 2021, eq. 67). ValueError for opposite vectors."
+    if a.shape != b.shape: raise ValueError(f"slerp between shapes {tuple(a.shape)} and {tuple(b.shape)}")
+    u, v = a.flatten(1).double(), b.flatten(1).double()
+    angle = torch.arccos((torch.nn.functional.normalize(u) * torch.nn.functional.normalize(v)).sum(1).clamp(-1, 1))
+    if bool((angle > math.pi - 1e-6).any()): raise ValueError("a and b point in opposite directions: no arc between them is shortest")
+    w = torch.as_tensor(w, dtype=torch.float64, device=a.device)
+    flat = angle < 1e-6                                                        # parallel: the arc is the line
+    sine = torch.where(flat, 1.0, angle.sin())
+    left = torch.where(flat, 1 - w, ((1 - w) * angle).sin() / sine)
+    right = torch.where(flat, w, (w * angle).sin() / sine)
+    return (left[:, None] * u + right[:, None] * v).view_as(a).to(a.dtype)
+
+# %% ../../nbs/21_foundations/08_sampling.ipynb #724ef85e
+class recur(SamplerStep):
+    "Every step of `step` taken k times, re-noised from s back to t between; k = 1 is the step itself (Bansal et al. 2024, algorithm 1)."
+    def __init__(
+        self,
+        step: SamplerStep,
+        k: int = 2,  # times
+    ):
+        if k < 1: raise ValueError(f"a step is taken at least once, got k = {k}")
+        self.inner, self.k, self.draws = step, k, k * step.draws + k - 1
+
+    def init(self, x, ts): return self.inner.init(x, ts)
+
+    def step(self, denoiser, x, t, s, noise, state):
+        noise = list(noise) if isinstance(noise, tuple) else [noise]
+        a, b = denoiser.path(t), denoiser.path(s)
+        ratio = a.alpha / b.alpha
+        for i in range(self.k):
+            if i: x = ratio * x + (a.sigma**2 - ratio**2 * b.sigma**2).sqrt() * noise.pop(0)
+            own = [noise.pop(0) for _ in range(self.inner.draws)]
+            x, pred, after = self.inner.step(denoiser, x, t, s, own[0] if len(own) == 1 else tuple(own) or None, state)
+        return x, pred, after
+
+
+class mean_shift(SamplerStep):
+    "A stochastic step whose mean is moved by scale * its variance * the gradient of log_prob (Dhariwal & Nichol 2021, algorithm 1)."
+    def __init__(
+        self,
+        step: SamplerStep,    # ddpm(...) or ddim(eta > 0)
+        log_prob,             # Pred -> (B,), e.g. a classifier of noised images, read at pred.x_t and pred.t
+        scale: float = 1.0,   # 0 = off
+    ):
+        if not step.draws: raise ValueError("a deterministic step has no variance to shift by: guide the denoiser instead")
+        self.inner, self.log_prob, self.scale, self.draws = step, log_prob, scale, step.draws
+
+    def init(self, x, ts): return self.inner.init(x, ts)
+
+    def step(self, denoiser, x, t, s, noise, state):
+        with torch.enable_grad():
+            y = x.detach().requires_grad_()
+            pred = denoiser(y, t)
+            gradient, = torch.autograd.grad(self.log_prob(pred).sum(), y)
+        pred = Pred(pred.path, pred.kind, pred.value.detach(), x, t, var=None if pred.var is None else pred.var.detach(), taps=pred.taps)
+        x, pred, state = self.inner.step(_Answered(denoiser, pred), x, t, s, noise, state)
+        if denoiser.path(s).sigma == 0: return x, pred, state                  # the last step has no variance
+        return x + self.scale * self.inner.variance_of(denoiser.path, pred, t, s) * gradient, pred, state
+
+
+class _Answered(Denoiser):
+    "A denoiser whose answer is known already."
+    def __init__(self, inner, pred):
+        super().__init__(inner.net, inner.path, inner.kind, codec=inner.codec)
+        self.pred = pred
+
+    def __call__(self, x_t, t, cond=None): return self.pred

@@ -182,17 +182,18 @@ def weights_used(
     if _computed_name(source): return files
     return [p for p in files if p.relative_to(zoo).parts[0].split(".")[0] in source]
 
-
+# %% ../../nbs/80_tools/06_chapters.ipynb #324695d3
 def fingerprint(
     notebook: str | Path,  # a chapter
     root: str | Path,  # the project's folder
 ) -> dict:  # code, weights (and results): short hashes
-    "Returns hashes of all that a chapter's result depends on: its code with the library's, its weights, and the ledger if it shows it"
+    "Returns hashes of all that a chapter's result depends on: its code with the library's, its weights, and the results it shows"
     sources = code_cells(load_notebook(notebook))
     reached = modules_reached(set().union(*map(_safely_imported, sources)), root)
     weights = weights_used("\n".join(sources), root)
     out = dict(code=_sha(*map(meaning, sources), *(meaning(p.read_text(encoding="utf-8")) for p in reached.values())),
                weights=_sha(*(f"{p.name} {_file_hash(p, p.stat().st_size, p.stat().st_mtime_ns)}" for p in weights)))
-    ledger = Path(root) / "data" / "results" / "claims.jsonl"
-    if reads_results(chapter_name(notebook, root)) and ledger.is_file(): out["results"] = _sha(ledger.read_text(encoding="utf-8"))
+    if reads_results(chapter_name(notebook, root)):
+        shown = (p for p in (Path(root) / "data/results/claims.jsonl", Path(root) / "nbs/taxonomy.json") if p.is_file())
+        out["results"] = _sha(*(p.read_text(encoding="utf-8") for p in shown), *(chapter_name(p, root) for p in chapters(root)))
     return out

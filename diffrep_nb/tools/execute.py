@@ -26,7 +26,8 @@ def _processor():
     "Returns the processor's model name"
     try: lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError: lines = []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def hardware() -> dict:
@@ -53,7 +54,8 @@ def _cell_fault(cell):
     tags = cell.get("metadata", {}).get("tags", [])
     for output in cell.get("outputs", []):
         if output["output_type"] == "error" and "raises-exception" not in tags:
-            said = "the cell asked to exit, so the cells after it did not run" if output["ename"] == "SystemExit" else plain(output["evalue"])
+            left = output["ename"] == "SystemExit"
+            said = "the cell asked to exit, so the cells after it did not run" if left else plain(output["evalue"])
             return output["ename"], said, plain("\n".join(output["traceback"]))
     if "shell.execute_reply" in cell.get("metadata", {}).get("execution", {}) and isinstance(cell.get("execution_count"), int): return None
     return "Unfinished", "the kernel gave no answer to this cell, so it did not run to its end", ""
@@ -66,7 +68,8 @@ def find_fault(
     "Returns the first code cell that did not run to its end and why, or None when every one did"
     cells = [c for c in executed["cells"] if "papermill-error-cell-tag" not in c.get("metadata", {}).get("tags", [])]
     if [c["source"] for c in cells] != [c["source"] for c in prepared["cells"]]:
-        return dict(cell=None, source="", error="Changed", message="the executed notebook does not hold the cells that were sent", traceback="")
+        message = "the executed notebook does not hold the cells that were sent"
+        return dict(cell=None, source="", error="Changed", message=message, traceback="")
     code = [(i, c) for i, c in enumerate(cells) if c["cell_type"] == "code" and c["source"].strip()]
     if not code: return dict(cell=None, source="", error="Empty", message="the notebook has no code cell, so nothing ran", traceback="")
     faults = [(i, c, fault) for i, c in code if (fault := _cell_fault(c))]
@@ -129,7 +132,8 @@ def _attempt(job, log, environment, timeout):
         with _lock: _live.discard(process)
         task.unlink(missing_ok=True)
     try: return json.loads(Path(job["fault"]).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError): return dict(error="WorkerDied", message=f"the process that ran the notebook ended with status {process.returncode}")
+    except (OSError, json.JSONDecodeError):
+        return dict(error="WorkerDied", message=f"the process that ran the notebook ended with status {process.returncode}")
 
 
 def _never_started(fault, executed, log):
@@ -174,8 +178,9 @@ def execute(
         time.sleep(0.2 * attempt)
     Path(job["fault"]).unlink(missing_ok=True)
     found = _explain(find_fault(executed, prepared), fault)
-    out = dict(about or {}, ok=found is None, fault=found, values=values or {}, seconds=round(time.time() - started, 3), attempts=attempt, threads=threads,
-               started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), cells=_cell_seconds(executed), versions=versions(), hardware=hardware())
+    out = dict(about or {}, ok=found is None, fault=found, values=values or {}, seconds=round(time.time() - started, 3), attempts=attempt,
+               threads=threads, started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), cells=_cell_seconds(executed),
+               versions=versions(), hardware=hardware())
     part = result.with_suffix(".part")
     part.write_text(json.dumps(out, indent=1), encoding="utf-8")
     part.replace(result)
@@ -193,7 +198,8 @@ def _explain(found, fault):
 
 def _cell_seconds(executed):
     "Returns the seconds of each code cell that ended, by index"
-    found = {i: c.get("metadata", {}).get("papermill", {}).get("duration") for i, c in enumerate(executed["cells"]) if c["cell_type"] == "code"}
+    code = ((i, c) for i, c in enumerate(executed["cells"]) if c["cell_type"] == "code")
+    found = {i: c.get("metadata", {}).get("papermill", {}).get("duration") for i, c in code}
     return {str(i): round(s, 3) for i, s in found.items() if s is not None}
 
 

@@ -99,7 +99,8 @@ def read_parameters(
         pair = _assignment(node)
         if pair is None: raise ValueError(f"parameters cell, line {node.lineno}: only `name = literal` may stand here")
         try: default = ast.literal_eval(pair[1])
-        except ValueError: raise ValueError(f"parameters cell, line {node.lineno}: {pair[0]} is not a literal; derive it in the next cell") from None
+        except ValueError:
+            raise ValueError(f"parameters cell, line {node.lineno}: {pair[0]} is not a literal; derive it in the next cell") from None
         found[pair[0]] = Parameter(pair[0], default, read_limits(comments.get(node.end_lineno, "")))
     return found
 
@@ -123,10 +124,12 @@ def check_value(
     try:
         value = _as_kind(value, parameter.default)
         if isinstance(value, (list, tuple)) and parameter.default: value = type(value)(_as_kind(v, parameter.default[0]) for v in value)
-    except TypeError: raise ValueError(f"{head} is not like its default {parameter.default!r} ({type(parameter.default).__name__})") from None
+    except TypeError:
+        raise ValueError(f"{head} is not like its default {parameter.default!r} ({type(parameter.default).__name__})") from None
     entries = value if isinstance(value, (list, tuple)) else [value]
     if any(isinstance(v, float) and not math.isfinite(v) for v in entries): raise ValueError(f"{head} is not finite")
-    if value != parameter.default and not all(parameter.limits.allow(v) for v in entries): raise ValueError(f"{head} is outside {parameter.limits}")
+    if value != parameter.default and not all(parameter.limits.allow(v) for v in entries):
+        raise ValueError(f"{head} is outside {parameter.limits}")
     return value
 
 
@@ -150,7 +153,8 @@ def check_overrides(
         if name in interface: continue
         if not interface: raise ValueError(f"{where} has no parameters cell, so {name} cannot be set")
         near = difflib.get_close_matches(name, interface, 1, 0.5)
-        raise ValueError(f"{where} has no parameter {name}" + (f"; did you mean {near[0]}?" if near else f"; it has {', '.join(interface)}"))
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(interface)}"
+        raise ValueError(f"{where} has no parameter {name}; {hint}")
     read = {n: from_text(interface[n], v) if typed else v for n, v in overrides.items()}
     return {n: check_value(interface[n], v, where) for n, v in read.items()}
 
@@ -165,6 +169,7 @@ def inject(
         if cell["cell_type"] == "code": cell.update(outputs=[], execution_count=None)
     if values:
         lines = "\n".join(f"{name} = {value!r}" for name, value in values.items())
-        new = dict(cell_type="code", id="injected", metadata=dict(tags=["injected-parameters"]), source=lines, outputs=[], execution_count=None)
+        new = dict(cell_type="code", id="injected", metadata=dict(tags=["injected-parameters"]), source=lines, outputs=[],
+                   execution_count=None)
         out["cells"].insert(tagged(out, "parameters") + 1, new)
     return out

@@ -6,12 +6,12 @@
 __all__ = ['RICH', 'WIDGET', 'ANSI', 'OUTSIDE', 'PICTURE', 'READER', 'MAP_STYLE', 'Entry', 'page_name', 'description', 'sidebar',
            'notebooks', 'check_sidebar', 'read_cells', 'directives', 'title_of', 'TitleCell', 'Parameter',
            'comments_by_line', 'parameters_of', 'signature', 'inline', 'highlight', 'fold', 'parameter_table',
-           'public_definitions', 'full_name', 'anchor', 'method_table', 'api_entry', 'terminal', 'Page', 'output_html',
-           'outputs', 'only_imports', 'exported_cell', 'code_cell', 'markdown_cell', 'read_page', 'settings',
-           'definition_lines', 'pandoc_path', 'run_pandoc', 'fill_slots', 'tidy', 'contents', 'api_index', 'relative',
-           'link_code', 'link_notebooks', 'navigation', 'neighbours', 'render', 'Addresses', 'check_site',
-           'write_search', 'SiteError', 'build', 'pandoc_version', 'write_site', 'verdicts', 'taxonomy', 'tile_look',
-           'taxonomy_map', 'taxonomy_table', 'quarto_docs', 'serve', 'main']
+           'public_definitions', 'full_name', 'anchor', 'method_table', 'api_entry', 'terminal', 'Page', 'printed_html',
+           'output_html', 'outputs', 'only_imports', 'exported_cell', 'code_cell', 'markdown_cell', 'read_page',
+           'settings', 'definition_lines', 'pandoc_path', 'run_pandoc', 'fill_slots', 'tidy', 'contents', 'api_index',
+           'relative', 'link_code', 'link_notebooks', 'navigation', 'neighbours', 'render', 'Addresses', 'check_site',
+           'write_search', 'SiteError', 'build', 'pandoc_version', 'write_site', 'verdicts', 'taxonomy', 'section_name',
+           'tile_look', 'taxonomy_map', 'taxonomy_table', 'quarto_docs', 'serve', 'main']
 
 # %% ../../nbs/80_tools/03_site.ipynb #bce37565
 import ast, base64, configparser, html, io, json, os, re, shutil, string, subprocess, sys, time, tokenize
@@ -160,16 +160,17 @@ def comments_by_line(
     tokens = tokenize.generate_tokens(io.StringIO(code + "\n").readline)
     return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
 
-
+# %% ../../nbs/80_tools/03_site.ipynb #69383a3d
 def parameters_of(
-    node,      # ast.FunctionDef or ast.ClassDef
-    notes: dict,  # of `comments_by_line`
+    node,       # ast.FunctionDef or ast.ClassDef
+    code: str,  # the source that it was parsed from
 ) -> list[Parameter]:
     "Returns a function's parameters, or the annotated fields of a class without `__init__`"
-    def text(part): return ast.unparse(part) if part is not None else ""
+    notes = comments_by_line(code)
+    def text(part): return " ".join((ast.get_source_segment(code, part) or "").split()) if part is not None else ""
     if isinstance(node, ast.ClassDef):
         init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-        if init: return [p for p in parameters_of(init, notes) if p.name != "self"]
+        if init: return [p for p in parameters_of(init, code) if p.name != "self"]
         return [Parameter(text(n.target), text(n.annotation), text(n.value), notes.get(n.end_lineno, ""))
                 for n in node.body if isinstance(n, ast.AnnAssign)]
     a = node.args
@@ -208,8 +209,9 @@ def signature(
 def inline(
     text: str,  # plain text with `code` in backticks
 ) -> str:
-    "Returns text as HTML: escaped, backticks as code, blank lines as paragraphs, web addresses as links"
+    "Returns text as HTML: escaped, backticks as code, *stars* as emphasis, blank lines as paragraphs, web addresses as links"
     text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    text = re.sub(r"(?<![\w*)])\*(?=[^\s*])([^*<\n]+?)(?<=\S)\*(?![\w*])", r"<em>\1</em>", text)
     text = re.sub(r"(?<![\"\w])(https?://[^\s<>)]+[^\s<>).,])", r'<a href="\1">\1</a>', text)
     return "</p><p>".join(" ".join(block.split()) for block in re.split(r"\n\s*\n", text.strip()))
 
@@ -241,12 +243,15 @@ def fold(
 def parameter_table(
     parameters: list,  # of `Parameter`
 ) -> str:
-    "Returns the table of parameters, '' when none has a type, a default or a note"
-    if not any(p.note or p.type for p in parameters): return ""
-    def code(text): return f"<code>{html.escape(text)}</code>" if text else ""
-    rows = "".join(f'<tr><td><code class="name">{html.escape(p.name)}</code></td><td>{code(p.type)}</td><td>{code(p.default)}</td>'
-                   f"<td>{inline(p.note)}</td></tr>" for p in parameters)
-    return f'<div class="scroll"><table class="parameters"><thead><tr><th>parameter</th><th>type</th><th>default</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    "Returns the table of parameters, '' when none has a note: names, types and defaults stand in the signature"
+    if not any(p.note for p in parameters): return ""
+    def code(text, kind=""): return f"<code{kind}>{html.escape(text)}</code>" if text else ""
+    shown = [("parameter", lambda p: code(p.name, ' class="name"')), ("type", lambda p: code(p.type)),
+             ("default", lambda p: code(p.default)), ("meaning", lambda p: inline(p.note))]
+    columns = [(head, cell) for head, cell in shown if any(cell(p) for p in parameters)]
+    head = "".join(f"<th>{head}</th>" for head, _ in columns)
+    rows = "".join("<tr>" + "".join(f'<td data-head="{head}">{cell(p)}</td>' for head, cell in columns) + "</tr>" for p in parameters)
+    return f'<div class="scroll"><table class="parameters"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 # %% ../../nbs/80_tools/03_site.ipynb #779fc386
 def public_definitions(
@@ -274,19 +279,20 @@ def anchor(
 
 
 def method_table(
-    node,  # ast.ClassDef
-    notes: dict,  # of `comments_by_line`
+    node,       # ast.ClassDef
+    code: str,  # the source that it was parsed from
 ) -> str:
-    "Returns the table of a class's public methods and properties, '' when there is none"
+    "Returns the table of a class's public methods and properties, '' when none is documented"
     methods = [m for m in node.body if isinstance(m, ast.FunctionDef) and (m.name == "__call__" or not m.name.startswith("_"))]
     rows = ""
     for m in methods:
         is_property = any("property" in ast.unparse(d) for d in m.decorator_list)
         returns = ast.unparse(m.returns) if m.returns else ""
-        shown = m.name if is_property else signature(m.name, [p for p in parameters_of(m, notes) if p.name not in ("self", "cls")], returns)
+        shown = m.name if is_property else signature(m.name, [p for p in parameters_of(m, code) if p.name not in ("self", "cls")], returns)
         rows += f'<tr><td><code class="name">{html.escape(shown)}</code></td><td>{inline(ast.get_docstring(m) or "")}</td></tr>'
     head = "<thead><tr><th>method</th><th>meaning</th></tr></thead>"
-    return f'<div class="scroll"><table class="methods">{head}<tbody>{rows}</tbody></table></div>' if rows else ""
+    documented = any(ast.get_docstring(m) for m in methods)
+    return f'<div class="scroll"><table class="methods">{head}<tbody>{rows}</tbody></table></div>' if documented else ""
 
 # %% ../../nbs/80_tools/03_site.ipynb #018cfd7e
 def api_entry(
@@ -296,7 +302,7 @@ def api_entry(
 ) -> str:
     "Returns the API entry of one definition as HTML"
     notes, name = comments_by_line(code), full_name(node)
-    parameters, returns, keyword_from = parameters_of(node, notes), "", None
+    parameters, returns, keyword_from = parameters_of(node, code), "", None
     if isinstance(node, ast.ClassDef):
         bases = [ast.unparse(base) for base in node.bases]
         kind, line = "class", f"class {name}" + (f"({', '.join(bases)})" if bases else "")
@@ -308,7 +314,7 @@ def api_entry(
         shown = signature(name, parameters, returns, keyword_from)
     note = notes.get(node.returns.end_lineno, "") if kind == "function" and node.returns else ""
     if note and parameters: parameters = parameters + [Parameter("returns", returns, "", note)]
-    methods = method_table(node, notes) if kind == "class" else ""
+    methods = method_table(node, code) if kind == "class" else ""
     words = ast.get_docstring(node) or ""
     return (f'<section class="api"><p class="api-links"><span class="kind">{kind}</span> <a href="{source}">source</a></p>'
             f'<h3 id="{anchor(name)}" class="api-name"><code>{html.escape(name)}</code></h3>{highlight(shown)}'
@@ -334,7 +340,8 @@ class Page:
     "A page in the making: markdown for pandoc, finished HTML in slots, pictures to write, and what is wrong so far."
     def __init__(self, entry):
         self.entry, self.blocks, self.slots, self.pictures, self.problems = entry, [], [], {}, []
-        self.title = self.subtitle = self.body = ""
+        self.title = self.subtitle = self.body = self.origin = ""
+        self.module = None
 
     def slot(self, markup):
         "Keep finished HTML aside; a marker stands for it in the markdown"
@@ -353,6 +360,13 @@ class Page:
         self.problems.append(f"{self.entry.source}: {text}")
 
 # %% ../../nbs/80_tools/03_site.ipynb #9fac060c
+def printed_html(
+    text: str,  # what a program printed
+) -> str:
+    "Returns printed text as HTML"
+    return f'<pre class="output" tabindex="0">{html.escape(terminal(text))}</pre>'
+
+
 def output_html(
     page: Page,
     data: dict,  # {mime type: content} of one output
@@ -366,7 +380,7 @@ def output_html(
     value = content[kind]
     if kind == "text/markdown" or kind == "text/latex": return page.blocks.append(value)
     if kind == "text/plain":
-        return None if re.match(r"<(Figure|IPython|Axes)\b", value) else f'<pre class="output" tabindex="0">{html.escape(terminal(value))}</pre>'
+        return None if re.match(r"<(Figure|IPython|Axes)\b", value) else printed_html(value)
     if kind.startswith("image/") and kind != "image/svg+xml":
         alt = metadata.get(kind, {}).get("alt") or metadata.get("alt", "")
         name = page.picture(base64.b64decode(value), kind.split("/")[1])
@@ -375,7 +389,7 @@ def output_html(
     markup = PICTURE.sub(lambda m: f'src="{page.picture(base64.b64decode(m[2]), m[1])}"', value)
     return f'<div class="output-html">{markup}</div>'
 
-
+# %% ../../nbs/80_tools/03_site.ipynb #7aa6fd89
 def outputs(
     page: Page,
     cell: dict,  # a code cell
@@ -384,7 +398,7 @@ def outputs(
     printed = ""
     def flush():
         nonlocal printed
-        if terminal(printed).strip(): page.slot(f'<pre class="output" tabindex="0">{html.escape(terminal(printed))}</pre>')
+        if terminal(printed).strip(): page.slot(printed_html(printed))
         printed = ""
     for output in cell.get("outputs", []):
         if output["output_type"] == "stream":
@@ -420,6 +434,7 @@ def exported_cell(
     for node in definitions: page.slot(api_entry(node, code, address(node.name)))
     names = [n.name for n in ast.parse(code).body if hasattr(n, "name")]
     names = names or [ast.unparse(t) for n in ast.parse(code).body if isinstance(n, ast.Assign) for t in n.targets]
+    names = [n for n in names if not n.startswith("_")] or names
     words = ", ".join(f"<code>{html.escape(n)}</code>" for n in names[:6]) + (", …" if len(names) > 6 else "")
     lines = f' <span class="quiet">{len(code.splitlines())} lines</span>'
     page.slot(highlight(code) if shown else fold(f"Source of {words}{lines}" if names else f"Source{lines}", highlight(code), "source"))
@@ -438,7 +453,8 @@ def code_cell(
         if only_imports(code): page.slot(fold("Imports", highlight(code), "imports"))
         elif "parameters" in cell.get("metadata", {}).get("tags", []):
             page.slot(f'<div class="labelled"><p class="label">parameters</p>{highlight(code)}</div>')
-        elif found.get("code-fold") in ("true", "show"): page.slot(fold(found.get("code-summary", "Code").strip('"'), highlight(code), "source"))
+        elif found.get("code-fold") in ("true", "show"):
+            page.slot(fold(found.get("code-summary", "Code").strip('"'), highlight(code), "source"))
         else: page.slot(highlight(code))
     if found.get("output") != "false": outputs(page, cell)
 
@@ -541,7 +557,10 @@ def tidy(
     page: Page,
 ):
     "Give wide things a box to scroll in, references their class, and every id once"
-    body = re.sub(r"(?<!<div class=\"scroll\">)(<table\b(?! class=\"(?:parameters|methods)).*?</table>)", r'<div class="scroll">\1</div>', page.body, flags=re.S)
+    page.body = re.sub(r"<colgroup>.*?</colgroup>", "", page.body, flags=re.S)
+    plain = r'<table\b(?! class="(?:parameters|methods)).*?</table>'
+    body = re.sub(plain, r'<div class="scroll">\g<0></div>', page.body, flags=re.S)
+    body = body.replace("<annotation ", "<annotation data-pagefind-ignore ")
     body = re.sub(r'(<math display="block".*?</math>)', r'<div class="formula" tabindex="0">\1</div>', body, flags=re.S)
     body = re.sub(r"<p>(<div class=\"formula\".*?</div>)</p>", r"\1", body, flags=re.S)
     seen, page.body = {}, body
@@ -565,11 +584,9 @@ def api_index(
     "Returns {name: (page, id)} of every API entry, with and without its module before it"
     index = {}
     for page in pages:
-        for name in re.findall(r'class="api-name"><code>([^<]+)</code>', page.body):
-            index.setdefault(name, []).append(page.entry.target)
-            if page.module: index.setdefault(f"{page.module}.{name}", []).append(page.entry.target)
-    return {name: (where[0], anchor(name.rsplit(".", 1)[-1] if name[0].islower() and "." in name else name))
-            for name, where in index.items() if len(where) == 1}
+        for spot, name in re.findall(r'<h3 id="([^"]+)" class="api-name"><code>([^<]+)</code>', page.body):
+            for known in (name, f"{page.module}.{name}"): index.setdefault(known, []).append((page.entry.target, spot))
+    return {name: places[0] for name, places in index.items() if len(places) == 1}
 
 
 def relative(
@@ -579,7 +596,7 @@ def relative(
     "Returns the address of `target` as seen from `here`"
     return os.path.relpath(target, os.path.dirname(here) or ".").replace(os.sep, "/")
 
-
+# %% ../../nbs/80_tools/03_site.ipynb #dec77d13
 def link_code(
     page: Page,
     index: dict,  # of `api_index`
@@ -621,7 +638,8 @@ def navigation(
             opened = " open" if section == here.entry.section or not here.entry.section else ""
             if section: lines.append(f"<details{opened}><summary>{html.escape(section)}</summary><ul>")
         current = ' aria-current="page"' if page is here else ""
-        link = f'<a href="{relative(page.entry.target, here.entry.target)}"{current}>{html.escape(page.title)}</a>'
+        name = "Home" if page.entry.target == "index.html" else html.escape(page.title)
+        link = f'<a href="{relative(page.entry.target, here.entry.target)}"{current}>{name}</a>'
         lines.append(f"<li>{link}</li>" if section else f'<p class="top">{link}</p>')
     return "\n".join(lines) + ("</ul></details>" if section else "")
 
@@ -727,8 +745,11 @@ def build(
     out, cfg, nbs = Path(out or root / "_site"), settings(root), root / "nbs"
     problems = [] if partial else check_sidebar(root)
     if problems: raise SiteError("\n".join(problems))
-    pages = [read_page(root, e, cfg) for e in sidebar(root) if (nbs / e.source).is_file()]
-    with ThreadPoolExecutor(workers) as pool: list(pool.map(lambda page: run_pandoc(page, nbs / "references.bib"), pages))
+    def make(entry):
+        page = read_page(root, entry, cfg)
+        run_pandoc(page, nbs / "references.bib")
+        return page
+    with ThreadPoolExecutor(workers) as pool: pages = list(pool.map(make, [e for e in sidebar(root) if (nbs / e.source).is_file()]))
     for page in pages: fill_slots(page), tidy(page)
     index = api_index(pages)
     for page in pages: link_code(page, index), link_notebooks(page, [p.entry for p in pages])
@@ -796,13 +817,22 @@ def taxonomy(
 # %% ../../nbs/80_tools/03_site.ipynb #dfea0ce4
 MAP_STYLE = """<style>
 .tiles{display:flex;flex-wrap:wrap;gap:.35rem;margin:.3rem 0 1rem}
-.tiles>*{border:1px solid #8a919c;border-radius:.35rem;padding:.12rem .5rem;font-size:.85rem;line-height:1.5;text-decoration:none;color:inherit}
+.tiles>*{border:1px solid #8a919c;border-radius:.35rem;padding:.12rem .5rem;font-size:.85rem;line-height:1.5}
+.tiles>*,.tiles>a:visited{text-decoration:none;color:inherit}
 .tiles .todo{border-style:dashed;opacity:.75}
 .tiles .built{background:#0072b224;border-color:#0072b2}
 .tiles .good{background:#009e7338;border-color:#009e73}
 .tiles .mixed{background:#e69f0038;border-color:#c98a00}
 .tiles .bad{background:#d55e0038;border-color:#d55e00}
 </style>"""
+
+# %% ../../nbs/80_tools/03_site.ipynb #644fe073
+def section_name(
+    number: str,  # 3.1.1, or + for what came after the survey
+    title: str,
+) -> str:
+    "Returns a section's number and title, the title alone where the survey has no number"
+    return title if number == "+" else f"{number} {title}"
 
 
 def tile_look(
@@ -816,18 +846,21 @@ def tile_look(
 
 
 def taxonomy_map(
-    data: dict,  # of `taxonomy`
+    data: dict,      # of `taxonomy`
+    base: str = "",  # how nbs/ is reached from the notebook that shows the map: "" from the home page, "../" from a chapter
 ) -> str:
     "Returns the survey's taxonomy as HTML: a tile per method under its section, linked to its chapter where there is one"
-    parts = [MAP_STYLE, '<div class="taxonomy">']
+    parts = [MAP_STYLE, '<div class="taxonomy" data-pagefind-weight="0.5">']
     for number, title in data["sections"].items():
         rows = [row for row in data["methods"] if row["section"] == number]
         done = sum(row["built"] for row in rows)
-        parts.append(f"<p><strong>{html.escape(number)} {html.escape(title)}</strong> · {done} of {len(rows)} built</p><div class=\"tiles\">")
+        parts.append(f"<p><strong>{html.escape(section_name(number, title))}</strong> · {done} of {len(rows)} built</p>")
+        parts.append('<div class="tiles">')
         for row in rows:
             look, mark = tile_look(row)
-            hint = html.escape(f"{row['idea']} ({row['year']}). {row['status']}" + (f": {row['verdict']}" if row["verdict"] else ""))
-            link = f'a href="{html.escape(row["chapter"])}"' if row["built"] else "span"
+            when = f" ({row['year']})" if row["year"] else ""
+            hint = html.escape(f"{row['idea']}{when}: {row['status']}" + (f", {row['verdict']}" if row["verdict"] else ""))
+            link = f'a href="{base}{html.escape(row["chapter"])}"' if row["built"] else "span"
             parts.append(f'<{link} class="{look}" title="{hint}">{mark} {html.escape(row["name"])}</{link.split()[0]}>')
         parts.append("</div>")
     return "\n".join(parts) + "</div>"
@@ -838,26 +871,30 @@ def taxonomy_table(
     section: str,  # number of a section
 ) -> str:
     "Returns the methods of one section as an HTML table: what it does, year, source, chapter, verdict"
-    head = "".join(f"<th>{name}</th>" for name in ("method", "idea", "year", "arXiv", "chapter", "claims"))
-    lines = []
+    heads, lines = ("method", "idea", "year", "arXiv", "chapter", "claims"), []
     for row in data["methods"]:
         if row["section"] != section: continue
         paper = f'<a href="https://arxiv.org/abs/{row["arxiv"]}">{row["arxiv"]}</a>' if row["arxiv"] else "–"
-        chapter = f'<a href="{html.escape(row["chapter"])}">{page_name(row["chapter"]).split("/")[-1][:-5]}</a>' if row["built"] else row["status"]
-        cells = (html.escape(row["name"]), html.escape(row["idea"]), row["year"], paper, chapter, html.escape(row["verdict"]) or "–")
-        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        name = Path(page_name(row["chapter"] or "")).stem
+        chapter = f'<a href="{html.escape(row["chapter"])}">{name}</a>' if row["built"] else row["status"]
+        cells = (html.escape(row["name"]), html.escape(row["idea"]), row["year"] or "–", paper, chapter, html.escape(row["verdict"]) or "–")
+        lines.append("<tr>" + "".join(f'<td data-head="{head}">{cell}</td>' for head, cell in zip(heads, cells)) + "</tr>")
     if not lines: raise ValueError(f"no method in section {section!r}: choose from {', '.join(data['sections'])}")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return f'<table class="survey" data-pagefind-weight="0.5"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 # %% ../../nbs/80_tools/03_site.ipynb #67a6e5ed
 def quarto_docs(
     root: Path,  # the project's folder
 ) -> dict:
-    "Render with nbdev and Quarto into `_docs`; returns renderer, pages, seconds, folder"
+    "Render with nbdev's processors and Quarto into `_docs`; returns renderer, pages, seconds, folder"
     start, root = time.perf_counter(), Path(root)
     if problems := check_sidebar(root): raise SiteError("\n".join(problems))
-    subprocess.run([sys.executable, "-c", "from nbdev.quarto import nbdev_docs; nbdev_docs()"], cwd=root, check=True)
     out = root / settings(root)["doc_path"]
+    subprocess.run([sys.executable, "-c", "from nbdev.quarto import nbdev_proc_nbs; nbdev_proc_nbs()"], cwd=root, check=True)
+    subprocess.run(["quarto", "render", "--no-cache"], cwd=root / "_proc", check=True)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.move(root / "_proc" / out.name, out)
     version = subprocess.run(["quarto", "--version"], capture_output=True, text=True).stdout.strip()
     return dict(renderer=f"quarto {version}", pages=len(list(out.rglob("*.html"))), seconds=time.perf_counter() - start, folder=out)
 

@@ -122,8 +122,9 @@
     if (mine !== turn) return;
     const items = [];
     for (const data of pages) {
-      items.push(line(data.raw_url || data.url, data.meta.title, data.excerpt, false));
-      for (const part of data.sub_results.filter((p) => (p.raw_url || p.url).includes("#")).slice(0, 2)) {
+      const parts = data.sub_results.filter((p) => (p.raw_url || p.url).includes("#")).slice(0, 3);
+      items.push(line(data.raw_url || data.url, data.meta.title, parts.length ? "" : data.excerpt, false));
+      for (const part of parts) {
         items.push(line(part.raw_url || part.url, part.title, part.excerpt, true));
       }
     }
@@ -135,6 +136,7 @@
   input.addEventListener("keydown", (e) => {
     if (e.key === "Enter") { e.preventDefault(); const first = one("a", results); if (first) first.click(); }
     if (e.key === "ArrowDown") { e.preventDefault(); const first = one("a", results); if (first) first.focus(); }
+    if (e.key === "Escape") { e.preventDefault(); dialog.close(); }
   });
   results.addEventListener("keydown", (e) => {
     const links = all("a", results), i = links.indexOf(document.activeElement);
