@@ -105,12 +105,13 @@ class UNet(Tapped):
         groups: int = 32,                 # groups of the group norms
         dropout: float = 0.0,             # inside ResBlocks
         classes: int | None = None,       # takes Cond.label of this many classes; None: no condition
+        skips: bool = True,               # False: zeros in place of the skips, so that all must pass the bottleneck (an autoencoder)
     ):
         super().__init__()
         steps = 2 ** (len(mults) - 1)
         if size % steps: raise ValueError(f"{len(mults)} levels need a size divisible by {steps}, got {size}: pad the images or use fewer levels")
         self.config = dict(size=size, channels=channels, out_channels=out_channels, width=width, mults=tuple(mults), blocks=blocks,
-                           attention=tuple(attention), heads=heads, groups=groups, dropout=dropout, classes=classes)
+                           attention=tuple(attention), heads=heads, groups=groups, dropout=dropout, classes=classes, skips=skips)
         self.size, self.channels, self.width, self.classes = size, channels, width, classes
         emb = 4 * width
         self.time = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
@@ -135,7 +136,7 @@ class UNet(Tapped):
                 c = width * mult
             if level: self.up.append(Up(c)); res *= 2
         self.norm, self.out = nn.GroupNorm(groups, c, eps=1e-6), zero(nn.Conv2d(c, out_channels or channels, 3, padding=1))
-        self.blocks, self.levels = blocks, len(mults)
+        self.blocks, self.levels, self.skips = blocks, len(mults), skips
 
     @property
     def shape(self) -> tuple:
@@ -165,6 +166,7 @@ class UNet(Tapped):
             if (i + 1) % self.blocks == 0 and i + 1 < len(self.enc): h = self.down[i // self.blocks](h); skips.append(h)
         for block in self.mid: h = block(h, emb)
         for i, block in enumerate(self.dec):
-            h = block(self.cat[i](torch.cat([self.pre[i](h), skips.pop()], dim=1)), emb)
+            skip = skips.pop() if self.skips else torch.zeros_like(skips.pop())
+            h = block(self.cat[i](torch.cat([self.pre[i](h), skip], dim=1)), emb)
             if (i + 1) % (self.blocks + 1) == 0 and i + 1 < len(self.dec): h = self.up[i // (self.blocks + 1)](h)
         return self.out(F.silu(self.norm(h)))
