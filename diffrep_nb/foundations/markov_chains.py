@@ -23,7 +23,8 @@ def log_acceptance(
     log_ratio: Tensor = 0.0,  # (N,) ln Q(x | x') - ln Q(x' | x); 0 for a symmetric proposal
 ) -> Tensor:
     "(N,) ln A, at most 0 (Hastings 1970). ValueError where ln g is NaN or +inf."
-    if not bool((log_new < torch.inf).all()): raise ValueError("the log-target is NaN or +inf at a proposal: return -inf where the density is 0")
+    if not bool((log_new < torch.inf).all()):
+        raise ValueError("the log-target is NaN or +inf at a proposal: return -inf where the density is 0")
     return (log_new - log_old + log_ratio).clamp(max=0.0)
 
 # %% ../../nbs/21_foundations/01_markov_chains.ipynb #aff52810
@@ -91,8 +92,10 @@ def metropolis_hastings(
 ) -> Chain:
     "The chains; a refused move repeats the state (Hastings 1970). ValueError for a start where the target is 0."
     log_p = log_target(x)
-    if log_p.shape != (len(x),): raise ValueError(f"the log-target of {len(x)} states has shape {tuple(log_p.shape)}: return one number per state")
-    if not bool(log_p.isfinite().all()): raise ValueError("a chain starts where the target is 0 or undefined: choose a start with finite log-target")
+    if log_p.shape != (len(x),):
+        raise ValueError(f"the log-target of {len(x)} states has shape {tuple(log_p.shape)}: return one number per state")
+    if not bool(log_p.isfinite().all()):
+        raise ValueError("a chain starts where the target is 0 or undefined: choose a start with finite log-target")
     states, accepted = [], []
     for i in range(steps):
         new = proposal.draw(x, generator)
@@ -155,7 +158,8 @@ def langevin(
         if size <= 0: raise ValueError(f"a Langevin step is positive, got h = {size} at step {i}")
         x = langevin_step(score, x, size, _like(x, generator))
         if (i + 1) % every == 0: states.append(x)
-    if not bool(x.isfinite().all()): raise FloatingPointError(f"Langevin diverged with h = {size:g}: take h below 4 / (largest curvature of -ln p)")
+    if not bool(x.isfinite().all()):
+        raise FloatingPointError(f"Langevin diverged with h = {size:g}: take h below 4 / (largest curvature of -ln p)")
     return Chain(torch.stack(states))
 
 # %% ../../nbs/21_foundations/01_markov_chains.ipynb #68cf583f
@@ -195,9 +199,10 @@ def sgld_schedule(
     b: float = 10.0,      # steps before the decay shows
     gamma: float = 0.55,  # exponent, in (0.5, 1]
 ):
-    "The function k -> h_k = first (1 + k/b)^-gamma (Welling & Teh 2011, section 2). ValueError for exponents whose sums do not converge as they must."
+    "The function k -> h_k = first (1 + k/b)^-gamma (Welling & Teh 2011, section 2). ValueError for exponents outside (0.5, 1]."
     if gamma > 1: raise ValueError(f"gamma = {gamma}: the steps have a finite sum and the chain stops on the way; use 0.5 < gamma <= 1")
-    if gamma <= 0.5: raise ValueError(f"gamma = {gamma}: the squared steps have no finite sum and the minibatch's noise stays; use 0.5 < gamma <= 1")
+    if gamma <= 0.5:
+        raise ValueError(f"gamma = {gamma}: the squared steps have no finite sum and the minibatch's noise stays; use 0.5 < gamma <= 1")
     return lambda k: first * (1 + k / b) ** -gamma
 
 

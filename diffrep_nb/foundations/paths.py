@@ -88,8 +88,7 @@ class vp_linear(Path):
         beta_max: float = 20.0,  # beta(1)
     ):
         self.beta_min, self.beta_max = beta_min, beta_max
-        self.name = f"vp_linear({beta_min:g}, {beta_max:g})"[:-1]
-    def __repr__(self): return self.name + ")"
+    name = "vp_linear"
     def coef(self, t):
         log_alpha, slope = _log_alpha(t, self.beta_min, self.beta_max)
         alpha, sigma = log_alpha.exp(), (-torch.expm1(2 * log_alpha)).sqrt()

@@ -37,7 +37,8 @@ def _scored(score, x: Tensor) -> tuple:
     "(x as a leaf, the score there); ValueError if the score's shape is not x's."
     x = x.detach().requires_grad_()
     s = score(x)
-    if s.shape != x.shape: raise ValueError(f"a score of shape {tuple(s.shape)} for x of shape {tuple(x.shape)}: a score has one number per coordinate")
+    if s.shape != x.shape:
+        raise ValueError(f"a score of shape {tuple(s.shape)} for x of shape {tuple(x.shape)}: a score has one number per coordinate")
     return x, s
 
 
@@ -69,7 +70,8 @@ def denoising_score_matching(
 ) -> Tensor:
     "(N,) half the squared error against -eps/sigma (Vincent 2011, eq. 9; weighted: Song & Ermon 2019, eq. 5)."
     sigma = torch.as_tensor(sigma, dtype=x0.dtype, device=x0.device)
-    if bool((sigma <= 0).any()): raise ValueError("denoising score matching needs sigma > 0: without noise there is no kernel to regress on")
+    if bool((sigma <= 0).any()):
+        raise ValueError("denoising score matching needs sigma > 0: without noise there is no kernel to regress on")
     s = expand(sigma, x0)
     answer = score(x0 + s * eps)
     return _half_square(s * answer + eps if weighted else answer + eps / s)
@@ -99,7 +101,7 @@ def probe_divergence(
     back, = torch.autograd.grad((s * v).sum(), x, create_graph=graph)
     return s, (back * v).flatten(1).sum(1)
 
-
+# %% ../../nbs/21_foundations/02_score_matching.ipynb #66e5cc29
 def probe_variance(
     J: Tensor,                  # (..., D, D) Jacobians
     kind: str = "rademacher",
@@ -128,7 +130,8 @@ def geometric_levels(
     n: int,        # number of levels L
 ) -> Tensor:
     "(n,) decreasing sigmas with a constant ratio, float64 (Song & Ermon 2019, section 4.1). ValueError unless first > last > 0."
-    if not first > last > 0: raise ValueError(f"levels fall from the largest to the smallest: need first > last > 0, got {first:g} and {last:g}")
+    if not first > last > 0:
+        raise ValueError(f"levels fall from the largest to the smallest: need first > last > 0, got {first:g} and {last:g}")
     if n < 2: raise ValueError(f"at least two levels, got {n}")
     return torch.logspace(math.log(first), math.log(last), n, base=math.e, dtype=torch.float64)
 
@@ -143,7 +146,7 @@ def score_at(
         return denoiser(x, path.t_at(-2 * torch.as_tensor(sigma, dtype=torch.float64).log())).score
     return score
 
-
+# %% ../../nbs/21_foundations/02_score_matching.ipynb #b063e558
 @torch.no_grad()
 def annealed_langevin(
     score,                      # (x, sigma) -> (N, ...) the score at a noise level
@@ -155,17 +158,20 @@ def annealed_langevin(
     generator: torch.Generator | None = None,
     watch=None,                 # called as watch(i, sigma, x) after every level
 ) -> Tensor:
-    "(N, ...) samples (Song & Ermon 2019, algorithm 1; 2020, algorithm 1). ValueError for levels that do not fall, FloatingPointError on divergence."
+    "(N, ...) samples (Song & Ermon 2019 and 2020, algorithm 1). ValueError for levels that do not fall, FloatingPointError on divergence."
     levels = torch.as_tensor(levels, dtype=torch.float64)
-    if version not in ("v1", "v2"): raise ValueError(f"unknown version {version!r}: use v1 (alpha/2, sqrt alpha) or v2 (alpha, sqrt 2 alpha)")
-    if len(levels) > 1 and not bool((levels.diff() < 0).all()): raise ValueError("the levels must fall: annealing runs from the noisiest level to the cleanest")
+    if version not in ("v1", "v2"):
+        raise ValueError(f"unknown version {version!r}: use v1 (alpha/2, sqrt alpha) or v2 (alpha, sqrt 2 alpha)")
+    if len(levels) > 1 and not bool((levels.diff() < 0).all()):
+        raise ValueError("the levels must fall: annealing runs from the noisiest level to the cleanest")
     for i, sigma in enumerate(levels.tolist()):
         h = step * sigma**2 * (2 if version == "v2" else 1)
         for _ in range(steps):
-            noise = torch.randn(x.shape, dtype=x.dtype, generator=generator, device=generator.device if generator else x.device).to(x.device)
-            x = langevin_step(lambda y: score(y, sigma), x, h, noise)
+            x = langevin_step(lambda y: score(y, sigma), x, h, probes(x, "gaussian", generator))
         if watch is not None: watch(i, sigma, x)
-    if not bool(x.isfinite().all()): raise FloatingPointError(f"annealed Langevin diverged with step {step:g}: take e below {1 if version == 'v2' else 2}, or fewer levels")
+    if not bool(x.isfinite().all()):
+        raise FloatingPointError(f"annealed Langevin diverged with step {step:g}: take e below {1 if version == 'v2' else 2}, or fewer "
+                                 f"levels")
     return x + levels[-1].item() ** 2 * score(x, levels[-1].item()) if version == "v2" else x
 
 # %% ../../nbs/21_foundations/02_score_matching.ipynb #b89a29c4
@@ -199,14 +205,15 @@ def level_overlap(
     shift = math.sqrt(2 * dims) * (ratio - 1)
     return phi(shift + 3 * ratio) - phi(shift - 3 * ratio)
 
-
+# %% ../../nbs/21_foundations/02_score_matching.ipynb #17480b5c
 def level_ratio(
     dims: int,              # D, numbers per item
     overlap: float = 0.5,   # wanted
 ) -> float:
     "The gamma with this overlap (Song & Ermon 2020, technique 2). ValueError in so few dimensions that every ratio overlaps."
     if not 0 < overlap < 0.99: raise ValueError(f"overlap is a share in (0, 0.99), got {overlap}")
-    if dims < 5: raise ValueError(f"in {dims} dimensions shells are so thick that every ratio overlaps: choose one by hand, e.g. 1.7 as in NCSN")
+    if dims < 5:
+        raise ValueError(f"in {dims} dimensions shells are so thick that every ratio overlaps: choose one by hand, e.g. 1.7 as in NCSN")
     low, high = 1.0, 1e4
     for _ in range(80):
         mid = math.sqrt(low * high)

@@ -10,15 +10,15 @@ import math
 import torch
 from torch import Tensor
 
-from .cond import Cond, at
+from .cond import Cond
 from .corruptions import item_noise
 from .denoisers import Denoiser
-from .paths import Path, expand
+from .paths import Path
 from .sampling import SamplerStep
 
 # %% auto #0
 __all__ = ['drift_diffusion', 'euler_maruyama', 'reverse_diffusion', 'langevin', 'predictor_corrector', 'probability_flow',
-           'divergence_of', 'log_likelihood', 'dequantise', 'bits_per_dim']
+           'divergence_of', 'log_likelihood', 'normal_log_prob', 'dequantise', 'bits_per_dim']
 
 # %% ../../nbs/21_foundations/09_sdes.ipynb #436f64e0
 def drift_diffusion(
@@ -107,6 +107,8 @@ def _solve(field, y, t_from, t_to, steps, rtol, atol):
     "The state y (tuple of tensors) at t_to under dy/dt = field(t, y): `steps` classical Runge-Kutta steps, or adaptive RK45."
     if steps is None:
         from torchdiffeq import odeint
+        usual = 1e-7 if y[0].dtype == torch.float64 else 1e-5
+        rtol, atol = rtol or usual, atol or usual
         ends = torch.tensor([t_from, t_to], dtype=torch.float64, device=y[0].device)
         low, high = min(t_from, t_to), max(t_from, t_to)
         inside = lambda t, y: field(t.clamp(low, high).cpu(), y)
@@ -129,8 +131,8 @@ def probability_flow(
     t_from: float,             # in (0, 1]; 1 for noise
     t_to: float,               # in (0, 1]; 1e-5 for data
     cond: Cond | None = None,  # or a function of t
-    rtol: float = 1e-5,        # relative tolerance of adaptive RK45, for the batch as a whole
-    atol: float = 1e-5,        # absolute tolerance
+    rtol: float | None = None, # relative tolerance of adaptive RK45, for the batch as a whole; default 1e-5, in float64 1e-7
+    atol: float | None = None, # absolute tolerance, likewise
     steps: int | None = None,  # instead: this many classical Runge-Kutta steps
 ) -> tuple:
     "((B, ...) x at t_to along the probability-flow ODE, number of network calls) (Song et al. 2021, eq. 13)."
@@ -138,7 +140,7 @@ def probability_flow(
     def field(t, y):
         nonlocal calls
         calls += 1
-        return (denoiser(y[0], t, at(cond, t)).u.to(x.dtype),)
+        return (denoiser(y[0], t, cond).u.to(x.dtype),)
     return _solve(field, (x,), float(t_from), float(t_to), steps, rtol, atol)[0], calls
 
 # %% ../../nbs/21_foundations/09_sdes.ipynb #6823e19c
@@ -161,9 +163,9 @@ def log_likelihood(
     seed: int = 0,               # of the probes
     items: Tensor | None = None, # (B,) item numbers of the probes
     t_min: float = 1e-5,         # where the data stand
-    prior=None,                  # x at path.span[1] -> (B,) nats; default: N(0, sigma^2) there
-    rtol: float = 1e-5,          # tolerances of adaptive RK45
-    atol: float = 1e-5,
+    prior=None,                  # x at path.span[1] -> (B,) nats; default: the oracle's own density there, for a network N(0, sigma^2)
+    rtol: float | None = None,   # tolerances of adaptive RK45; default 1e-5 (as published), in float64 1e-7
+    atol: float | None = None,
     steps: int | None = None,    # instead: this many classical Runge-Kutta steps
 ) -> Tensor:
     "(B,) float64 ln p(x0) in nats by the probability-flow ODE (Song et al. 2021, eq. 39). ValueError for an unknown divergence."
@@ -173,16 +175,19 @@ def log_likelihood(
     probe = None if divergence == "exact" else item_noise(x0.shape, seed, items, kind="probe").sign().to(x0)
     def field(t, y):
         with torch.enable_grad():
-            x = y[0].detach().requires_grad_()
-            u = denoiser(x, t, at(cond, t)).u
+            x = y[0].detach().to(x0.dtype).requires_grad_()
+            u = denoiser(x, t, cond).u
             change = divergence_of(u, x, probe)
         return u.detach().to(x0.dtype), change.detach().double()
     x1, change = _solve(field, (x0, x0.new_zeros(len(x0), dtype=torch.float64)), float(t_min), float(top), steps, rtol, atol)
-    return change + (prior or _normal(denoiser.path(top).sigma))(x1).double()
+    if prior is None: prior = (lambda x: denoiser.log_prob(x, top)) if hasattr(denoiser, "log_prob") else normal_log_prob(denoiser.path(top).sigma)
+    return change + prior(x1).double()
 
 
-def _normal(std):
-    "x -> (B,) ln N(x; 0, std^2) in nats."
+def normal_log_prob(
+    std: float,  # standard deviation of every coordinate
+):
+    "x (B, ...) -> (B,) ln N(x; 0, std^2) in nats, the prior of `log_likelihood`."
     def log_prob(x):
         z = x.flatten(1).double() / float(std)
         return -0.5 * (z**2).sum(1) - z.shape[1] * (math.log(float(std)) + 0.5 * math.log(2 * math.pi))
@@ -196,7 +201,8 @@ def dequantise(
     levels: int = 256,            # how many values a pixel has
 ) -> Tensor:
     "(B, ...) float32 in [-1, 1): each pixel spread uniformly over its bin. ValueError for values outside the levels."
-    if pixels.min() < 0 or pixels.max() >= levels: raise ValueError(f"pixels run from 0 to {levels - 1}, got {pixels.min().item()} to {pixels.max().item()}")
+    low, high = pixels.min().item(), pixels.max().item()
+    if low < 0 or high >= levels: raise ValueError(f"pixels run from 0 to {levels - 1}, got {low} to {high}")
     u = torch.special.ndtr(item_noise(pixels.shape, seed, items, kind="dequantise").double()).clamp(max=1 - 1e-7)
     return (2 * (pixels.to(u.device) + u) / levels - 1).float()
 

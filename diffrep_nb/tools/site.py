@@ -563,6 +563,8 @@ def tidy(
     body = body.replace("<annotation ", "<annotation data-pagefind-ignore ")
     body = re.sub(r'(<math display="block".*?</math>)', r'<div class="formula" tabindex="0">\1</div>', body, flags=re.S)
     body = re.sub(r"<p>(<div class=\"formula\".*?</div>)</p>", r"\1", body, flags=re.S)
+    def long(match): return f'<span class="formula-inline">{match[0]}</span>' if len(match[1]) > 40 else match[0]
+    body = re.sub(r'<math display="inline"(?:(?!</math>).)*?<annotation[^>]*>(.*?)</annotation>.*?</math>', long, body, flags=re.S)
     seen, page.body = {}, body
     def unique(match):
         seen[match[1]] = seen.get(match[1], 0) + 1

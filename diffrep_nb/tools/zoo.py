@@ -26,8 +26,9 @@ from ..foundations.sampling import clip, generate
 from .home import home
 
 # %% auto #0
-__all__ = ['recipes', 'classes', 'card_format', 'get_recipe', 'build', 'make_path', 'step_loss', 'fit', 'save_pretrained',
-           'registry', 'find_files', 'read_card', 'load_pretrained', 'quality', 'snapshots', 'make', 'register', 'main']
+__all__ = ['recipes', 'classes', 'card_format', 'get_recipe', 'build', 'make_path', 'step_loss', 'fit', 'cached_fit',
+           'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality', 'probe_accuracy',
+           'snapshots', 'make', 'register', 'main']
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #8aa97ab5
 def _unet(data, size, channels, **changes):
@@ -42,11 +43,11 @@ def _judge(data, size, channels, classes, **changes):
 
 
 recipes = {
-    "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=6000, snapshots=[100, 300, 1000, 3000]),
-    "shapes-unet": _unet("shapes:40000", 32, 3, steps=5000, snapshots=[250, 1000, 2500]),
+    "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=4000, snapshots=[100, 300, 1000, 2000]),
+    "shapes-unet": _unet("shapes:40000", 32, 3, steps=3000, snapshots=[250, 1000, 2000]),
     "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[125, 250, 500, 1000, 2000, 4000, 6500]),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
-    "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=1200),
+    "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=700),
     "fashion_mnist-judge": _judge("fashion_mnist", 28, 1, 10, steps=1500),
 }
 
@@ -104,6 +105,7 @@ def fit(
         before = json.loads((Path(folder) / "last.json").read_text()).get("facts") or recipe
         changed = [k for k in recipe if k not in ("snapshots",) and before.get(k) != recipe[k]]
         if changed: raise ValueError(f"{folder} holds a run of another recipe ({', '.join(changed)} differ): choose another folder or delete it")
+    if folder is not None: Path(folder).mkdir(parents=True, exist_ok=True)
     net = build(recipe["make"], recipe["net"], recipe["seed"]).to(device)
     data = batches(get_dataset(recipe["data"], recipe["split"], size=recipe["net"]["size"]), recipe["batch"], seed=recipe["seed"])
     run = train(net, step_loss(recipe, net), data, steps=recipe["steps"], lr=warmup_cosine(recipe["lr"], recipe["steps"]), ema=recipe["ema"], seed=recipe["seed"],
@@ -112,6 +114,13 @@ def fit(
         if folder is not None and step.i in recipe.get("snapshots", ()):
             save_file({k: v.contiguous().cpu() for k, v in run.ema.state_dict().items()}, Path(folder) / f"snap-{step.i:06d}.safetensors", metadata={"secs": f"{run.secs:.1f}"})
     return run.ema, run.secs, run.curve
+
+# %% ../../nbs/80_tools/01_zoo.ipynb #f4b383c8
+def cached_fit(recipe: dict, device="cpu", progress: bool = False) -> Denoiser:
+    "The denoiser of any recipe, trained once: kept in the checkout's `.work/nets` under the recipe's hash, resumed if it was stopped."
+    key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+    net, *_ = fit(recipe, home() / ".work" / "nets" / key, device, progress)
+    return as_denoiser(net.eval(), make_path(recipe["path"]), "x0" if recipe["task"] == "autoencode" else "eps")
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #a924d930
 card_format = 1
@@ -218,6 +227,24 @@ def quality(
     return judge_scores(load_pretrained(f"{data.split(':')[0]}-judge"), fake, real[:2 * n], known), fake
 
 
+def probe_accuracy(
+    denoiser: Denoiser,
+    data: str,               # labelled data set
+    n: int = 2000,           # training labels, of the judge's split
+    ratio: float = 0.12,     # sigma / alpha of the noise
+) -> float:
+    "Test accuracy of a linear probe on the mean of tap dec.1.out: one fixed cell, to compare networks with."
+    from diffrep_nb.representations.features import extract
+    from diffrep_nb.representations.probes import linear_probe
+    t, device = denoiser.path.t_at(-2 * torch.tensor(ratio, dtype=torch.float64).log()).item(), next(denoiser.net.parameters()).device
+    pairs = []
+    for split, m in (("judge", n), ("valid", n // 2), ("test", n)):
+        ds = get_dataset(data, split, size=denoiser.net.size)
+        x = ds[:m].to(device)
+        pairs.append((extract(denoiser, x, t, "dec.1.out").popitem()[1].cpu(), ds.labels[:m]))
+    return linear_probe(*pairs).test
+
+
 def snapshots(recipe: dict, folder) -> list:
     "[(step, seconds, network)] of the snapshots in a run's folder, and its end."
     from safetensors import safe_open
@@ -253,7 +280,7 @@ def make(
     path, points = make_path(recipe["path"]), []
     for step, at, snap in [*snapshots(recipe, folder), (recipe["steps"], secs, net)]:
         scores, _ = quality(as_denoiser(snap.to(device), path), recipe["data"], n=1000 if step == recipe["steps"] else 500, nearest=step == recipe["steps"])
-        points.append(dict(step=step, secs=round(at), **{k: round(float(v), 4) for k, v in scores.items()}))
+        points.append(dict(step=step, secs=round(at), probe=round(probe_accuracy(as_denoiser(snap, path), recipe["data"]), 4), **{k: round(float(v), 4) for k, v in scores.items()}))
         if progress: print(f"{name} step {step}: FD-judge {scores['fd_judge']:.3f} (floor {scores['fd_judge_floor']:.3f})")
     return save_pretrained(as_denoiser(net.cpu(), path), (zoo or root / "data" / "zoo") / name, facts | dict(quality=points), recipe["path"])
 
