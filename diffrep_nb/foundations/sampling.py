@@ -35,7 +35,8 @@ def timesteps(
     lowest = torch.tensor(max(path.sigma_min, (-0.5 * path.logsnr(0.0)).exp().item()), dtype=torch.float64)
     reaches = path(0.0).sigma == 0                                             # then the last step goes on to 0
     power = (lambda s: s ** (1 / 7), lambda r: r**7) if spacing == "karras" else (torch.log, torch.exp)
-    levels = power[1](torch.linspace(0, 1, n if reaches else n + 1, dtype=torch.float64) * (power[0](lowest) - power[0](highest)) + power[0](highest))
+    share, (low, high) = torch.linspace(0, 1, n if reaches else n + 1, dtype=torch.float64), (power[0](lowest), power[0](highest))
+    levels = power[1](share * (low - high) + high)
     ts = path.t_at(-2 * levels.log())
     ts[0] = top
     if not reaches: ts[-1] = 0
@@ -55,7 +56,7 @@ def start(
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #f2354a88
 class SamplerStep:
-    "One step of a sampler: `init(x, ts) -> state` and `step(denoiser, x, t, s, noise, state) -> (x, Pred, state)`; `draws` noise fields each."
+    "One step: `init(x, ts) -> state`, `step(denoiser, x, t, s, noise, state) -> (x, Pred, state)`; `draws` noise fields each."
     draws = 0
     def init(self, x: Tensor, ts: Tensor): return None
     def step(self, denoiser, x, t, s, noise, state): raise NotImplementedError("a sampler step defines step(...)")
@@ -74,7 +75,7 @@ def posterior(
     added = a.sigma**2 - ratio**2 * b.sigma**2
     return ratio * b.sigma**2 / a.sigma**2, b.alpha * added / a.sigma**2, added * b.sigma**2 / a.sigma**2, added
 
-
+# %% ../../nbs/21_foundations/08_sampling.ipynb #1eba49ce
 class ddpm(SamplerStep):
     "Ancestral sampling; the step that reaches sigma = 0 adds no noise (Ho et al. 2020, algorithm 2)."
     draws = 1
@@ -91,7 +92,8 @@ class ddpm(SamplerStep):
 
     def _choose(self, pred, small, large):
         if self.variance != "learned": return small if self.variance == "small" else large
-        if pred.var is None: raise ValueError("variance='learned' wants a network with twice the image's channels; this one returned none to spare")
+        if pred.var is None:
+            raise ValueError("variance='learned' wants a network with twice the image's channels; this one returned none to spare")
         share = (pred.var + 1) / 2                                             # ln var = v ln large + (1 - v) ln small
         return (share * large.log() + (1 - share) * small.log()).exp()
 
@@ -151,16 +153,20 @@ def sample(
         x, pred, state = step.step(told, x, t, s, _noise(x, step.draws, seed, items, i), state)
         x = x.to(x1.dtype)
         if watch is not None: watch(i, t, x, pred)
-    if not bool(x.isfinite().all()): raise FloatingPointError("the samples are not finite: check the network's output and the guidance scale")
+    if not bool(x.isfinite().all()):
+        raise FloatingPointError("the samples are not finite: check the network's output and the guidance scale")
     if denoiser.path(ts[-1]).sigma > 0: x = pred.x0
     return denoiser.codec.decode(x) if decode and denoiser.codec is not None else x
 
-
+# %% ../../nbs/21_foundations/08_sampling.ipynb #e257a90a
 def _check_grid(denoiser, ts):
     "ValueError if the times are no grid, or begin where this kind of network cannot answer."
-    if ts.dim() != 1 or len(ts) < 2 or not bool((ts.diff() < 0).all()): raise ValueError(f"ts are at least two strictly descending times, got {ts.tolist()[:5]}")
-    if denoiser.kind in ("eps", "score") and denoiser.precond is None and ts[0] > denoiser.path.span[1] + 1e-12:
-        raise ValueError(f"sampling starts at t = {ts[0]:.6g}, but an {denoiser.kind}-net on {denoiser.path!r} can be asked up to {denoiser.path.span[1]:.6g} only: use timesteps(n, path), or a v-net")
+    if ts.dim() != 1 or len(ts) < 2 or not bool((ts.diff() < 0).all()):
+        raise ValueError(f"ts are at least two strictly descending times, got {ts.tolist()[:5]}")
+    kind, path, top = denoiser.kind, denoiser.path, denoiser.path.span[1]
+    if kind in ("eps", "score") and denoiser.precond is None and ts[0] > top + 1e-12:
+        raise ValueError(f"sampling starts at t = {ts[0]:.6g}, but an {kind}-net on {path!r} can be asked up to {top:.6g} only: "
+                         "use timesteps(n, path), or a v-net")
 
 
 def _noise(x, draws, seed, items, i):
@@ -184,7 +190,7 @@ def clip(pred: Pred) -> Pred:
     "The prediction with its x0 clipped to [-1, 1]; eps and the others follow from the clipped one."
     return pred.replace("x0", pred.x0.clamp(-1, 1))
 
-
+# %% ../../nbs/21_foundations/08_sampling.ipynb #440c4c77
 def generate(
     denoiser: Denoiser,
     n: int,                      # how many
@@ -205,12 +211,13 @@ def generate(
     ts, out = timesteps(steps, denoiser.path, spacing), []
     for items in torch.arange(n).split(batch):
         c = cond if cond is None or callable(cond) else cond[items].to(device or "cpu")
-        out.append(sample(denoiser, start(denoiser.path, (len(items), *shape), seed, items, device), ts, cond=c, seed=seed, items=items, **kwargs))
+        x1 = start(denoiser.path, (len(items), *shape), seed, items, device)
+        out.append(sample(denoiser, x1, ts, cond=c, seed=seed, items=items, **kwargs))
     return torch.cat(out)
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #5277c47d
 class euler(SamplerStep):
-    "Euler's method on dx/dt = u; onto an infinite slope at sigma = 0 the step is taken in sigma / alpha, where it gives x0 (Lipman et al. 2023)."
+    "Euler's method on dx/dt = u; a step onto an infinite slope at sigma = 0 is taken in sigma / alpha and gives x0 (Lipman et al. 2023)."
     def step(self, denoiser, x, t, s, noise, state):
         pred = denoiser(x, t)
         return _to_slope(denoiser.path, pred, x, t, s), pred, state
@@ -223,7 +230,7 @@ def _to_slope(path, pred, x, t, s):
         if end.sigma == 0 and not bool(end.d_sigma.isfinite()): return end.alpha * pred.x0
     return x + expand(torch.as_tensor(s - t), x) * pred.u
 
-
+# %% ../../nbs/21_foundations/08_sampling.ipynb #62c678c6
 class heun(SamplerStep):
     "Heun's second-order method on dx/dt = u, two calls a step; the grid's last step is Euler's (Karras et al. 2022, algorithm 1)."
     def __init__(
@@ -347,7 +354,7 @@ class recur(SamplerStep):
             x, pred, after = self.inner.step(denoiser, x, t, s, own[0] if len(own) == 1 else tuple(own) or None, state)
         return x, pred, after
 
-
+# %% ../../nbs/21_foundations/08_sampling.ipynb #587e0691
 class mean_shift(SamplerStep):
     "A stochastic step whose mean is moved by scale * its variance * the gradient of log_prob (Dhariwal & Nichol 2021, algorithm 1)."
     def __init__(

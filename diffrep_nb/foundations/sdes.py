@@ -30,12 +30,13 @@ def drift_diffusion(
     rate = c.d_alpha / c.alpha
     g2 = 2 * c.sigma * c.d_sigma - 2 * rate * c.sigma**2
     if not bool(rate.isfinite().all() and g2.isfinite().all()):
-        raise ValueError(f"{path!r} has no finite drift or diffusion at t = {torch.as_tensor(t).tolist()}: stay above 0 and inside path.span = {path.span}")
+        raise ValueError(f"{path!r} has no finite drift or diffusion at t = {torch.as_tensor(t).tolist()}: "
+                         f"stay above 0 and inside path.span = {path.span}")
     return rate, g2
 
 # %% ../../nbs/21_foundations/09_sdes.ipynb #06b5cd82
 class euler_maruyama(SamplerStep):
-    "Euler-Maruyama on the reverse family: k = 1 is the reverse SDE, k = 0 Euler on the probability-flow ODE (Song et al. 2021, eq. 6 and 13)."
+    "Euler-Maruyama on the reverse family: k = 1 the reverse SDE, k = 0 Euler on the flow ODE (Song et al. 2021, eq. 6 and 13)."
     def __init__(
         self,
         k: float = 1.0,  # share of the forward noise that runs backwards too
@@ -68,10 +69,10 @@ def langevin(
     h,              # step
     noise: Tensor,  # (B, ...) standard normal
 ) -> Tensor:
-    "x + h score + sqrt(2 h) noise, one step of Langevin dynamics toward p (Song et al. 2021, eq. 4; h is half the step of the other convention)."
+    "x + h score + sqrt(2 h) noise, a Langevin step toward p; h is half the step of the other convention (Song et al. 2021, alg. 4)."
     return x + h * score + (2 * h) ** 0.5 * noise
 
-
+# %% ../../nbs/21_foundations/09_sdes.ipynb #e8288b77
 class predictor_corrector(SamplerStep):
     "Langevin steps at t, then a step of the predictor to s (Song et al. 2021, algorithms 4 and 5)."
     def __init__(
@@ -123,7 +124,7 @@ def _solve(field, y, t_from, t_to, steps, rtol, atol):
         y = tuple(a + d / 6 * (p + 2 * q + 2 * r + w) for a, p, q, r, w in zip(y, k1, k2, k3, k4))
     return y
 
-
+# %% ../../nbs/21_foundations/09_sdes.ipynb #824f3905
 @torch.no_grad()
 def probability_flow(
     denoiser: Denoiser,
@@ -154,7 +155,7 @@ def divergence_of(
     flat = u.flatten(1)
     return sum(torch.autograd.grad(flat[:, i].sum(), x, retain_graph=True)[0].flatten(1)[:, i] for i in range(flat.shape[1]))
 
-
+# %% ../../nbs/21_foundations/09_sdes.ipynb #34143ff7
 def log_likelihood(
     denoiser: Denoiser,
     x0: Tensor,                  # (B, ...) data, at time t_min
@@ -180,7 +181,8 @@ def log_likelihood(
             change = divergence_of(u, x, probe)
         return u.detach().to(x0.dtype), change.detach().double()
     x1, change = _solve(field, (x0, x0.new_zeros(len(x0), dtype=torch.float64)), float(t_min), float(top), steps, rtol, atol)
-    if prior is None: prior = (lambda x: denoiser.log_prob(x, top)) if hasattr(denoiser, "log_prob") else normal_log_prob(denoiser.path(top).sigma)
+    if prior is None:
+        prior = (lambda x: denoiser.log_prob(x, top)) if hasattr(denoiser, "log_prob") else normal_log_prob(denoiser.path(top).sigma)
     return change + prior(x1).double()
 
 
