@@ -385,8 +385,9 @@ def row_cells(
     cpu = row["cpu"]
     rate = f"{1e3 / row['ours_ms'][0]:,.0f}" if row["unit"] == "image" else ""
     ahead = "" if row["ahead"] is None else f"{row['ahead']} of {row['pairs']}"
-    return [row["case"], row["unit"], _text(row["ours_ms"]), rate, row["peer"] or "-", _text(row["peer_ms"]), _text(row["ratio"], row["share"]),
-            ahead, _text(cpu["ours_ms"]), _text(cpu["peer_ms"]), _text(cpu["ratio"], row["share"])]
+    ratio, ratio_cpu = (_text(r["ratio"], row["share"]) for r in (row, cpu))
+    return [row["case"], row["unit"], _text(row["ours_ms"]), rate, row["peer"] or "-", _text(row["peer_ms"]), ratio, ahead,
+            _text(cpu["ours_ms"]), _text(cpu["peer_ms"]), ratio_cpu]
 
 
 def bench_table(

@@ -215,7 +215,7 @@ def quality(
     denoiser: Denoiser,
     data: str,           # data set name, with a judge in the zoo
     n: int = 1000,       # samples
-    steps: int = 50,     # DDIM steps
+    steps: int = 25,     # DDIM steps
     seed: int = 0,
     nearest: bool = True, # also the distance to the nearest training image
 ) -> tuple:
