@@ -374,7 +374,7 @@ def _text(found, share=False):
     "Returns a median with its quartiles as text"
     if found is None: return "-"
     middle, low, high = (100 * v for v in found) if share else found
-    digits = 1 if share or middle >= 100 else 2 if middle >= 1 else 3 if middle >= .1 else 4
+    digits = 2 if share else 1 if middle >= 100 else 2 if middle >= 1 else 3 if middle >= .1 else 4
     return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})" + (" %" if share else "")
 
 
