@@ -121,18 +121,18 @@ class UNet(Tapped):
 
         self.stem, self.stem_out = nn.Conv2d(channels, width, 3, padding=1), self.tap("stem.out")
         self.enc, self.down = nn.ModuleList(), nn.ModuleList()
-        c, res, skips, n = width, size, [width], 0
+        c, res, widths, n = width, size, [width], 0
         for level, mult in enumerate(mults):
             for _ in range(blocks):
                 self.enc.append(block(f"enc.{n}", c, width * mult, res in attention)); n += 1
-                c = width * mult; skips.append(c)
-            if level < len(mults) - 1: self.down.append(Down(c)); skips.append(c); res //= 2
+                c = width * mult; widths.append(c)
+            if level < len(mults) - 1: self.down.append(Down(c)); widths.append(c); res //= 2
         self.mid = nn.ModuleList([block("mid.0", c, c, True), block("mid.1", c, c, False)])
         self.dec, self.up, self.pre, self.cat, n = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), 0
         for level, mult in reversed(list(enumerate(mults))):
             for _ in range(blocks + 1):
                 self.pre.append(self.tap(f"dec.{n}.pre")); self.cat.append(self.tap(f"dec.{n}.in"))
-                self.dec.append(block(f"dec.{n}", c + skips.pop(), width * mult, res in attention)); n += 1
+                self.dec.append(block(f"dec.{n}", c + widths.pop(), width * mult, res in attention)); n += 1
                 c = width * mult
             if level: self.up.append(Up(c)); res *= 2
         self.norm, self.out = nn.GroupNorm(groups, c, eps=1e-6), zero(nn.Conv2d(c, out_channels or channels, 3, padding=1))

@@ -43,9 +43,9 @@ def _judge(data, size, channels, classes, **changes):
 
 
 recipes = {
-    "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=4000, snapshots=[100, 300, 1000, 2000]),
-    "shapes-unet": _unet("shapes:40000", 32, 3, steps=3000, snapshots=[250, 1000, 2000]),
-    "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[125, 250, 500, 1000, 2000, 4000, 6500]),
+    "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=3000, snapshots=[100, 300, 1000]),
+    "shapes-unet": _unet("shapes:40000", 32, 3, steps=1500, snapshots=[250, 700]),
+    "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[250, 1000, 2000, 4000]),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
     "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=700),
     "fashion_mnist-judge": _judge("fashion_mnist", 28, 1, 10, steps=1500),
@@ -230,7 +230,7 @@ def quality(
 def probe_accuracy(
     denoiser: Denoiser,
     data: str,               # labelled data set
-    n: int = 2000,           # training labels, of the judge's split
+    n: int = 1000,           # training labels, of the judge's split
     ratio: float = 0.12,     # sigma / alpha of the noise
 ) -> float:
     "Test accuracy of a linear probe on the mean of tap dec.1.out: one fixed cell, to compare networks with."
@@ -279,8 +279,8 @@ def make(
         return save_pretrained(net.cpu(), (zoo or root / "data" / "zoo") / name, facts | dict(test_accuracy=round(right.float().mean().item(), 4)))
     path, points = make_path(recipe["path"]), []
     for step, at, snap in [*snapshots(recipe, folder), (recipe["steps"], secs, net)]:
-        scores, _ = quality(as_denoiser(snap.to(device), path), recipe["data"], n=1000 if step == recipe["steps"] else 500, nearest=step == recipe["steps"])
-        points.append(dict(step=step, secs=round(at), probe=round(probe_accuracy(as_denoiser(snap, path), recipe["data"]), 4), **{k: round(float(v), 4) for k, v in scores.items()}))
+        scores, _ = quality(as_denoiser(snap.to(device), path), recipe["data"], n=1000 if step == recipe["steps"] else 400, nearest=step == recipe["steps"])
+        points.append(dict(step=step, secs=round(at), probe=round(probe_accuracy(as_denoiser(snap, path), recipe["data"], 1000), 4), **{k: round(float(v), 4) for k, v in scores.items()}))
         if progress: print(f"{name} step {step}: FD-judge {scores['fd_judge']:.3f} (floor {scores['fd_judge_floor']:.3f})")
     return save_pretrained(as_denoiser(net.cpu(), path), (zoo or root / "data" / "zoo") / name, facts | dict(quality=points), recipe["path"])
 
