@@ -78,10 +78,11 @@ def block_noise_grid(
     features: dict,         # of `grid_features`, with splits train, valid, test
     labels: dict,           # {split: (N,)}
     rows: Tensor | None = None,  # which training items have labels; default all
+    penalties=(1e-3, 1e-2, 1e-1), # l2 penalties to choose from on valid
 ) -> Grid:
     "The map of linear-probe accuracies, its best cell on valid, and that cell's accuracy on test."
     rows = torch.arange(len(labels["train"])) if rows is None else rows
-    results = probe_grid({k: v[rows] for k, v in features["train"].items()}, labels["train"][rows], features["valid"], labels["valid"])
+    results = probe_grid({k: v[rows] for k, v in features["train"].items()}, labels["train"][rows], features["valid"], labels["valid"], penalties)
     best = max(results, key=lambda k: results[k].valid)
     tested(results[best], (features["test"][best], labels["test"]))
     return Grid(sorted({t for t, _ in results}), list(dict.fromkeys(tap for _, tap in results)), results, features, best)

@@ -123,7 +123,7 @@ def probe_grid(
             pairs = [(check_pair(f"train {c}", (train[c], y_train))[0], check_pair(f"valid {c}", (valid[c], y_valid))[0]) for c in group]
             A, B = (torch.stack(s) for s in zip(*(standardise(a, b) for a, b in pairs)))
             P = len(penalties)
-            W = logistic_fit(A.repeat_interleave(P, 0), y_train, torch.tensor(penalties).repeat(len(group)), K, tol=1e-4).view(len(group), P, D + 1, K)
+            W = logistic_fit(A.repeat_interleave(P, 0), y_train, torch.tensor(penalties).repeat(len(group)), K, tol=3e-4).view(len(group), P, D + 1, K)
             right = ((B[:, None] @ W[:, :, :-1] + W[:, :, -1:]).argmax(3) == y_valid).float().mean(2)          # (cells, penalties)
             for i, cell in enumerate(group):
                 j = len(penalties) - 1 - int(right[i].flip(0).argmax())                                     # ties: the strongest penalty
