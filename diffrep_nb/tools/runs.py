@@ -623,7 +623,8 @@ def main(
     argv: list[str] | None = None,  # the words after `diffrep`; those of the command line unless given
 ) -> int:  # exit status
     "Returns the exit status of a `diffrep` command; a wrong request ends with 2 and one line that says what to do"
-    if argv is None: signal.signal(signal.SIGTERM, _interrupt)
+    if argv is None:  # also where a shell started us with interrupts ignored
+        for number in (signal.SIGTERM, signal.SIGINT): signal.signal(number, _interrupt)
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         if argv and argv[0] in ("docs", "zoo", "bench"):
