@@ -44,7 +44,7 @@ def _judge(data, size, channels, classes, **changes):
 
 recipes = {
     "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=3000, snapshots=[100, 300, 1000]),
-    "shapes-unet": _unet("shapes:40000", 32, 3, steps=1500, snapshots=[250, 700]),
+    "shapes-unet": _unet("shapes:40000", 32, 3, steps=10000, snapshots=[250, 1000, 2000, 5000]),
     "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[250, 1000, 2000, 4000]),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
     "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=700),
