@@ -40,7 +40,8 @@ def find_taps(
 ) -> dict[str, Tap]:
     "{name: Tap} of the taps asked for, in execution order; ValueError names the nearest taps for an unknown one."
     while not hasattr(net, "taps") and hasattr(net, "net"): net = net.net
-    if not hasattr(net, "taps"): raise ValueError(f"{type(net).__name__} has no taps: pass a backbone of diffrep_nb.backbones, or a denoiser over one")
+    if not hasattr(net, "taps"):
+        raise ValueError(f"{type(net).__name__} has no taps: pass a backbone of diffrep_nb.backbones, or a denoiser over one")
     for name in names:
         if name not in net.taps:
             near = difflib.get_close_matches(name, net.taps, n=3, cutoff=0.3) or list(net.taps)[:3]

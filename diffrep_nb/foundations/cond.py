@@ -32,7 +32,8 @@ class Cond:
         sizes = {}
         for name, value in self.present().items():
             if not isinstance(value, Tensor): raise ValueError(f"Cond.{name} must be a tensor, got {type(value).__name__}")
-            if value.dim() not in _ranks[name]: raise ValueError(f"Cond.{name} has shape {tuple(value.shape)}; its rank must be {' or '.join(map(str, _ranks[name]))}")
+            if value.dim() not in _ranks[name]:
+                raise ValueError(f"Cond.{name} has shape {tuple(value.shape)}; its rank must be {' or '.join(map(str, _ranks[name]))}")
             sizes[name] = len(value)
         if len(set(sizes.values())) > 1: raise ValueError(f"the fields of a Cond describe one batch, got sizes {sizes}")
         if self.label is not None and self.label.dim() == 1 and self.label.is_floating_point():
@@ -54,21 +55,17 @@ class Cond:
         "The condition of the items `index` (slice, list or tensor)."
         return self.map_fields(lambda value: value[index])
 
-    def to(self, *args, **kwargs) -> "Cond":
-        "The condition on another device (integer and boolean fields keep their dtype)."
-        return self.map_fields(lambda value: value.to(*args, **kwargs) if value.is_floating_point() else value.to(value.device if not args else _device(args[0], value)))
-
-
-def _device(arg, value):
-    "The device that `arg` names, or the tensor's own when `arg` is a dtype."
-    return value.device if isinstance(arg, torch.dtype) else arg
+    def to(self, where) -> "Cond":
+        "The condition on another device, or its floating point fields in another dtype."
+        return self.map_fields(lambda value: value if isinstance(where, torch.dtype) and not value.is_floating_point() else value.to(where))
 
 # %% ../../nbs/21_foundations/05_cond.ipynb #3899ab56
 def null(
     cond: Cond | None,  # any condition
 ) -> Cond | None:
     "The same batch with every condition dropped: what an unconditional pass is told."
-    return cond if cond is None else replace(cond, drop=torch.ones(len(cond), dtype=torch.bool, device=next(iter(cond.present().values())).device))
+    if cond is None: return None
+    return replace(cond, drop=torch.ones(len(cond), dtype=torch.bool, device=next(iter(cond.present().values())).device))
 
 
 def dropped(
@@ -111,7 +108,8 @@ def embed_label(
     if cond is None or cond.label is None: return table.weight[K].expand(batch, -1)
     label = cond.label
     if label.dim() == 1:
-        if label.min() < 0 or label.max() >= K: raise ValueError(f"labels run from 0 to {K - 1}, got {label.min().item()} to {label.max().item()}")
+        if label.min() < 0 or label.max() >= K:
+            raise ValueError(f"labels run from 0 to {K - 1}, got {label.min().item()} to {label.max().item()}")
         emb = table(label)
     else:
         if label.shape[1] != K: raise ValueError(f"soft labels of {K} classes have shape (B, {K}), got {tuple(label.shape)}")

@@ -34,8 +34,17 @@ def check_kind(kind: str) -> str:
     return kind
 
 
+def _refuse(pred, name, divisor, why):
+    "ValueError where `divisor` is 0: `name` does not follow from what was predicted there."
+    bad = (divisor == 0).flatten()
+    if bool(bad.any()):
+        t = torch.as_tensor(pred.t).flatten()
+        where = t[bad if len(t) > 1 else ...][0].item()
+        raise ValueError(f"{name} does not follow from {pred.kind} at t = {where:g} on {pred.path!r}: {why}")
+
+# %% ../../nbs/21_foundations/06_denoisers.ipynb #c7e7466f
 class Pred:
-    "A prediction at (x_t, t): `.x0 .eps .v .u .score`, computed when asked; `.raw` the net's output, `.var` its extra channels, `.taps` what was watched."
+    "A prediction at (x_t, t): `.x0 .eps .v .u .score`, computed when asked; `.raw` the net's output, `.var` its extra channels, `.taps`."
     def __init__(
         self,
         path: Path,
@@ -61,29 +70,25 @@ class Pred:
         c, x = self.path(self.t), self.x_t
         if name not in ("x0", "eps"):                                          # a combination of x0 and eps
             if name == "score":
-                self._check(c.sigma, "score", "sigma is 0 there: ask for x0 or eps")
+                _refuse(self, "score", c.sigma, "sigma is 0 there: ask for x0 or eps")
                 return -self.eps / expand(c.sigma, x)
             p, q = _row(name, c)
-            self._check(torch.where(torch.isfinite(q), 1.0, 0.0), name, "its slope is infinite there: ask at a t > 0")
+            _refuse(self, name, torch.isfinite(q), "its slope is infinite there: ask at a t > 0")
             return expand(p, x) * self.x0 + expand(q, x) * self.eps
         y = -expand(c.sigma, x) * self.value if self.kind == "score" else self.value
         p, q = _row(self.kind, c)
         det = c.alpha * q - c.sigma * p
         ways = "x0" if name == "eps" else "v, x0 or u"
-        self._check(torch.where(torch.isfinite(det), det, 0.0), name, f"the solve is singular there: use a {ways} network, or stay inside path.span")
+        _refuse(self, name, torch.where(torch.isfinite(det), det, 0.0), 
+                f"the solve is singular there: use a {ways} network, or stay inside path.span")
         if name == "x0": return expand(q / det, x) * x - expand(c.sigma / det, x) * y
         return expand(c.alpha / det, x) * y - expand(p / det, x) * x
-
-    def _check(self, divisor, name, why):
-        if bool((divisor == 0).any()):
-            t = torch.as_tensor(self.t).flatten()
-            raise ValueError(f"{name} does not follow from {self.kind} at t = {t[(divisor == 0).flatten()][0].item() if t.numel() > 1 else t.item():g} on {self.path!r}: {why}")
 
     def replace(self, kind: str, value: Tensor) -> "Pred":
         "The same place with another prediction (guidance, clipping); `var` and `taps` stay."
         return Pred(self.path, kind, value, self.x_t, self.t, var=self.var, taps=self.taps)
 
-
+# %% ../../nbs/21_foundations/06_denoisers.ipynb #d1eccb96
 def solve(
     path: Path,
     kind: str,      # what `pred` is: x0, eps, v, u or score
@@ -130,13 +135,14 @@ class Denoiser:
         for name, value in changes.items(): setattr(new, name, value)
         return new
 
-
+# %% ../../nbs/21_foundations/06_denoisers.ipynb #2b0571e2
 def split(raw: Tensor, x_t: Tensor) -> tuple:
     "(prediction, extra channels or None) of an output with C or 2C channels; ValueError for any other shape."
     if raw.shape == x_t.shape: return raw, None
     C = x_t.shape[1]
     if raw.shape != (x_t.shape[0], 2 * C, *x_t.shape[2:]):
-        raise ValueError(f"the network returned shape {tuple(raw.shape)} for x_t of shape {tuple(x_t.shape)}: expected {C} or {2 * C} channels")
+        raise ValueError(f"the network returned shape {tuple(raw.shape)} for x_t of shape {tuple(x_t.shape)}: "
+                         f"expected {C} or {2 * C} channels")
     return raw[:, :C], raw[:, C:]
 
 
@@ -163,8 +169,28 @@ def edm_precond(
     return coefficients
 
 # %% ../../nbs/21_foundations/06_denoisers.ipynb #f9b2699a
+def _by_component(mixture, x, t):
+    "(ln w_k N(x; ...), component means E[x0 | x_t, k]) of flattened float64 x: (B, K), (B, K, D)."
+    c = mixture.path(t)
+    a, s = (v.expand(len(x))[:, None, None].to(x.device) for v in c[:2])
+    values, vectors, means = (v.to(x.device) for v in (mixture.values, mixture.vectors, mixture.means))
+    var = a**2 * values + s**2                                                 # (B, K, D) eigenvalues of the covariance of x_t
+    y = torch.einsum("bkd,kde->bke", x[:, None] - a * means, vectors)          # into each component's eigenbasis
+    log = mixture.log_weights.to(x.device) - 0.5 * (y**2 / var + var.log() + math.log(2 * math.pi)).sum(-1)
+    return log, means + torch.einsum("bke,kde->bkd", a * values / var * y, vectors)
+
+
+def _told(log, classes, cond):
+    "The component log-weights without other classes (hard labels), or reweighted by class (soft); dropped items as they were."
+    if cond is None or cond.label is None: return log
+    classes = classes.to(log.device)
+    if cond.label.dim() == 1: new = log.masked_fill(classes[None] != cond.label.to(log.device)[:, None], -torch.inf)
+    else: new = log + cond.label.to(log)[:, classes].log()
+    return new if cond.drop is None else torch.where(cond.drop.to(log.device)[:, None], log, new)
+
+# %% ../../nbs/21_foundations/06_denoisers.ipynb #d53b3c86
 class gaussian_mixture(Denoiser):
-    "The exact denoiser of a Gaussian mixture; `log_prob(x, t)` is ln p_t and `class_log_prob(x, t)` ln p(class | x_t). A Cond.label picks a class."
+    "The exact denoiser of a Gaussian mixture, with `log_prob(x, t)` and `class_log_prob(x, t)`; a Cond.label picks a class."
     def __init__(
         self,
         means,           # (K, D)
@@ -173,49 +199,31 @@ class gaussian_mixture(Denoiser):
         path: Path,
         classes=None,    # (K,) class of each component; default: each its own
     ):
-        self.means, self.covs = (torch.as_tensor(v, dtype=torch.float64) for v in (means, covs))
-        self.weights = torch.as_tensor(weights, dtype=torch.float64)
+        self.means, self.covs, self.weights = (torch.as_tensor(v, dtype=torch.float64) for v in (means, covs, weights))
         K, D = self.means.shape
         if self.covs.shape != (K, D, D) or self.weights.shape != (K,):
-            raise ValueError(f"means (K, D) = {(K, D)} want covs {(K, D, D)} and weights {(K,)}, got {tuple(self.covs.shape)} and {tuple(self.weights.shape)}")
+            raise ValueError(f"means (K, D) = {(K, D)} want covs {(K, D, D)} and weights {(K,)}, "
+                             f"got {tuple(self.covs.shape)} and {tuple(self.weights.shape)}")
         if not bool((self.weights > 0).all()): raise ValueError("weights must be positive")
         self.classes = torch.arange(K) if classes is None else torch.as_tensor(classes)
         self.log_weights = (self.weights / self.weights.sum()).log()
         self.values, self.vectors = torch.linalg.eigh(self.covs)               # C = V diag(c) V'
         super().__init__(None, path, "x0")
 
-    def _components(self, x, t):
-        "(ln w_k N(x; ...), component means E[x0 | x_t, k]) of flattened float64 x: (B, K), (B, K, D)."
-        c = self.path(t)
-        a, s = (v.expand(len(x))[:, None, None].to(x.device) for v in c[:2])
-        values, vectors, means = (v.to(x.device) for v in (self.values, self.vectors, self.means))
-        var = a**2 * values + s**2                                             # (B, K, D) eigenvalues of the covariance of x_t
-        y = torch.einsum("bkd,kde->bke", x[:, None] - a * means, vectors)      # into each component's eigenbasis
-        log = self.log_weights.to(x.device) - 0.5 * (y**2 / var + var.log() + math.log(2 * math.pi)).sum(-1)
-        return log, means + torch.einsum("bke,kde->bkd", a * values / var * y, vectors)
-
-    def _mask(self, log, label):
-        "The component log-weights with those of other classes removed (hard labels) or the classes reweighted (soft)."
-        if label.dim() == 1: return log.masked_fill(self.classes.to(log.device)[None] != label[:, None], -torch.inf)
-        return log + label.to(log)[:, self.classes].log()
-
     def predict(self, x_t, t, cond):
         x = x_t.flatten(1).double()
         if x.shape[1] != self.means.shape[1]: raise ValueError(f"x_t has {x.shape[1]} numbers per item, the mixture {self.means.shape[1]}")
-        log, means = self._components(x, t)
-        if cond is not None and cond.label is not None:
-            free = cond.drop if cond.drop is not None else torch.zeros(len(x), dtype=torch.bool)
-            log = torch.where(free.to(log.device)[:, None], log, self._mask(log, cond.label))
-        value = (log.softmax(1)[..., None] * means).sum(1).view_as(x_t).to(x_t.dtype)
+        log, means = _by_component(self, x, t)
+        value = (_told(log, self.classes, cond).softmax(1)[..., None] * means).sum(1).view_as(x_t).to(x_t.dtype)
         return value, value, None
 
     def log_prob(self, x, t) -> Tensor:
         "(B,) ln p_t(x), float64."
-        return self._components(x.flatten(1).double(), t)[0].logsumexp(1)
+        return _by_component(self, x.flatten(1).double(), t)[0].logsumexp(1)
 
     def class_log_prob(self, x, t) -> Tensor:
         "(B, classes) ln p(class | x_t), float64."
-        log = self._components(x.flatten(1).double(), t)[0]
+        log = _by_component(self, x.flatten(1).double(), t)[0]
         per = [log[:, self.classes == k].logsumexp(1) for k in range(int(self.classes.max()) + 1)]
         return torch.stack(per, 1).log_softmax(1)
 
@@ -238,7 +246,8 @@ class ideal_denoiser(Denoiser):
         super().__init__(None, path, "x0")
 
     def predict(self, x_t, t, cond):
-        if x_t.shape[1:] != self.data.shape[1:]: raise ValueError(f"x_t has items of shape {tuple(x_t.shape[1:])}, the data {tuple(self.data.shape[1:])}")
+        if x_t.shape[1:] != self.data.shape[1:]:
+            raise ValueError(f"x_t has items of shape {tuple(x_t.shape[1:])}, the data {tuple(self.data.shape[1:])}")
         c = self.path(t)
         data = self.data.to(x_t.device, x_t.dtype).flatten(1)
         a, s = (v.to(x_t.device).expand(len(x_t))[:, None] for v in c[:2])

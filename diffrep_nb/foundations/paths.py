@@ -32,21 +32,49 @@ def as_time(t) -> Tensor:
     t = torch.as_tensor(t, dtype=torch.float64)
     if t.dim() > 1: raise ValueError(f"t is a scalar or has shape (B,), got shape {tuple(t.shape)}")
     if t.numel() and not bool(((t >= 0) & (t <= 1)).all()):
-        raise ValueError(f"t runs from 0 (data) to 1 (noise), got values in [{t.min().item():g}, {t.max().item():g}]: divide step numbers by T")
+        span = f"[{t.min().item():g}, {t.max().item():g}]"
+        raise ValueError(f"t runs from 0 (data) to 1 (noise), got values in {span}: divide step numbers by T")
     return t
+
+
+def _plain(t):
+    "A single time on the CPU that asks for no gradient, as a float; None for any other."
+    if isinstance(t, Tensor): return t.item() if t.dim() == 0 and not t.requires_grad and t.device.type == "cpu" else None
+    return float(t) if isinstance(t, (int, float)) else None
+
+
+def _bisect(logsnr, target):
+    "The t in [0, 1] where a falling log-SNR meets `target`, shaped like it."
+    low, high = torch.zeros_like(target), torch.ones_like(target)
+    for _ in range(60):
+        mid = (low + high) / 2
+        quieter = logsnr(mid.flatten()).view_as(target) > target               # less noise than asked for: go up
+        low, high = torch.where(quieter, mid, low), torch.where(quieter, high, mid)
+    return (low + high) / 2
 
 # %% ../../nbs/21_foundations/03_paths.ipynb #4c4000f9
 class Path:
     "A noise path x_t = alpha x0 + sigma eps. Subclasses give `coef(t)`, and closed forms of `logsnr` and `t_at` where they exist."
     name = "path"
     sigma_min = 0.002  # the smallest sigma/alpha that time grids visit before the last step (Karras et al. 2022)
+    fixed = True       # False where the coefficients can change by themselves (learned paths): nothing is then remembered
 
     def coef(self, t: Tensor) -> Coef:
         raise NotImplementedError("a path defines coef(t)")
 
     def __call__(self, t) -> Coef:
-        "Coefficients at `t`, () or (B,) in [0, 1]."
-        return self.coef(as_time(t))
+        "Coefficients at `t`, () or (B,) in [0, 1]; those of single times are remembered, as samplers ask for them again and again."
+        time = _plain(t) if self.fixed else None
+        if time is None: return self.coef(as_time(t))
+        known = self.__dict__.setdefault("_known", {})
+        if time not in known:
+            if len(known) >= 4096: known.clear()
+            with torch.inference_mode(False): known[time] = self.coef(as_time(time))
+        return known[time]
+
+    def __setattr__(self, name, value):
+        self.__dict__.pop("_known", None)                                      # a changed path forgets
+        super().__setattr__(name, value)
 
     def logsnr(self, t) -> Tensor:
         "ln(alpha^2 / sigma^2) at `t`, shaped like t; +-inf at the ends where an amplitude is 0."
@@ -55,13 +83,7 @@ class Path:
 
     def t_at(self, logsnr) -> Tensor:
         "The time with this log-SNR, shaped like it; ends of [0, 1] for values beyond the path's."
-        lam = torch.as_tensor(logsnr, dtype=torch.float64)
-        low, high = torch.zeros_like(lam), torch.ones_like(lam)
-        for _ in range(60):
-            mid = (low + high) / 2
-            quieter = self.logsnr(mid.flatten()).view_as(lam) > lam            # less noise than asked for: go up
-            low, high = torch.where(quieter, mid, low), torch.where(quieter, high, mid)
-        return (low + high) / 2
+        return _bisect(self.logsnr, torch.as_tensor(logsnr, dtype=torch.float64))
 
     @property
     def span(self) -> tuple[float, float]:
@@ -74,7 +96,7 @@ class Path:
 
     def __repr__(self): return f"{self.name}()"
 
-# %% ../../nbs/21_foundations/03_paths.ipynb #fc5efbdf
+# %% ../../nbs/21_foundations/03_paths.ipynb #76fcd993
 def _log_alpha(t, beta_min, beta_max):
     "(ln alpha, its slope) of the linear-beta process."
     return -0.25 * (beta_max - beta_min) * t**2 - 0.5 * beta_min * t, -0.5 * (beta_max - beta_min) * t - 0.5 * beta_min
@@ -102,7 +124,7 @@ class vp_linear(Path):
         root = (self.beta_min**2 + 2 * d * minus_two_log).sqrt()
         return (2 * minus_two_log / (self.beta_min + root)).clamp(0, 1)
 
-
+# %% ../../nbs/21_foundations/03_paths.ipynb #49b5f623
 class sub_vp(Path):
     "The sub-VP path: sigma = 1 - alpha^2, less noise than VP everywhere (Song et al. 2021, eq. 29)."
     def __init__(
@@ -176,6 +198,17 @@ class rectified_flow(Path):
         return torch.sigmoid(-0.5 * torch.as_tensor(logsnr, dtype=torch.float64))
 
 # %% ../../nbs/21_foundations/03_paths.ipynb #7c3937cc
+def _checked_table(table):
+    "The table in float64; ValueError unless alpha_bar falls strictly inside (0, 1)."
+    table = torch.as_tensor(table, dtype=torch.float64)
+    if table.dim() != 1 or len(table) < 2:
+        raise ValueError(f"a table of alpha_bar has shape (T,) with T >= 2, got {tuple(table.shape)}")
+    if not bool(((table > 0) & (table < 1)).all() and (table.diff() < 0).all()):
+        raise ValueError("alpha_bar must fall strictly and stay inside (0, 1): pass the cumulative product, not beta "
+                         "(for a zero last entry use a v-net and a continuous path)")
+    return table
+
+# %% ../../nbs/21_foundations/03_paths.ipynb #7c857acf
 class from_alpha_bar(Path):
     "The path through a table of cumulative products: exact at t_k = (k+1)/T, log-SNR linear between, alpha_bar linear to 1 below 1/T."
     def __init__(
@@ -183,10 +216,7 @@ class from_alpha_bar(Path):
         table,               # (T,) alpha_bar, strictly decreasing, in (0, 1)
         name: str = "table",
     ):
-        table = torch.as_tensor(table, dtype=torch.float64)
-        if table.dim() != 1 or len(table) < 2: raise ValueError(f"a table of alpha_bar has shape (T,) with T >= 2, got {tuple(table.shape)}")
-        if not bool(((table > 0) & (table < 1)).all() and (table.diff() < 0).all()):
-            raise ValueError("alpha_bar must fall strictly and stay inside (0, 1): pass the cumulative product, not beta (for a zero last entry use a v-net and a continuous path)")
+        table = _checked_table(table)
         self.table, self.T, self.name = table, len(table), name
         self.knots = torch.logit(table)                                        # log-SNR = ln(ab / (1 - ab))
 
@@ -223,7 +253,7 @@ class from_alpha_bar(Path):
 
     def __repr__(self): return f"{self.name}(T={self.T})"
 
-
+# %% ../../nbs/21_foundations/03_paths.ipynb #fa143f09
 def ddpm_linear(
     T: int = 1000,               # steps
     beta_start: float = 1e-4,    # beta of the first step

@@ -71,9 +71,10 @@ def grid_features(
     **kwargs,            # of `extract`: pool, n_avg, noise, ...
 ) -> dict:
     "{split: {(t, tap): (N, D) features}} on the CPU; each split has its own noise."
-    return {split: {k: v.cpu() for k, v in extract(denoiser, x, times, taps or block_taps(denoiser), seed=derive_seed(seed, split), **kwargs).items()} for split, (x, _) in sets.items()}
+    def features(split, x): return extract(denoiser, x, times, taps or block_taps(denoiser), seed=derive_seed(seed, split), **kwargs)
+    return {split: {k: v.cpu() for k, v in features(split, x).items()} for split, (x, _) in sets.items()}
 
-
+# %% ../../nbs/31_representations/10_ddae.ipynb #aafa9552
 def block_noise_grid(
     features: dict,         # of `grid_features`, with splits train, valid, test
     labels: dict,           # {split: (N,)}
@@ -82,7 +83,8 @@ def block_noise_grid(
 ) -> Grid:
     "The map of linear-probe accuracies, its best cell on valid, and that cell's accuracy on test."
     rows = torch.arange(len(labels["train"])) if rows is None else rows
-    results = probe_grid({k: v[rows] for k, v in features["train"].items()}, labels["train"][rows], features["valid"], labels["valid"], penalties)
+    train = {k: v[rows] for k, v in features["train"].items()}
+    results = probe_grid(train, labels["train"][rows], features["valid"], labels["valid"], penalties)
     best = max(results, key=lambda k: results[k].valid)
     tested(results[best], (features["test"][best], labels["test"]))
     return Grid(sorted({t for t, _ in results}), list(dict.fromkeys(tap for _, tap in results)), results, features, best)
@@ -112,6 +114,6 @@ def alignment_uniformity(
     a: Tensor,   # (N, D) features of one view
     b: Tensor,   # (N, D) features of another view of the same items
 ) -> tuple:
-    "(mean squared distance of the two views, ln mean exp(-2 |distance|^2) over different items) of unit-norm features (Wang & Isola 2020, eq. 2 and 4)."
+    "(alignment, uniformity) of unit-norm features: mean |a - b|^2, ln mean exp(-2 |distance|^2) (Wang & Isola 2020, eq. 2 and 4)."
     a, b = F.normalize(a, dim=1), F.normalize(b, dim=1)
     return (a - b).square().sum(1).mean().item(), torch.pdist(a).square().mul(-2).exp().mean().log().item()

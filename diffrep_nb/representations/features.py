@@ -71,13 +71,16 @@ def extract(
     times = [float(v) for v in torch.as_tensor(t, dtype=torch.float64).flatten()]
     names = list(find_taps(denoiser, [taps] if isinstance(taps, str) else list(taps)))
     if grad not in (None, "input", "backbone"): raise ValueError(f"grad={grad!r}: use None, 'input' or 'backbone'")
-    if isinstance(noise, Tensor) and noise.shape != x0.shape: raise ValueError(f"noise of shape {tuple(noise.shape)} for x0 of shape {tuple(x0.shape)}")
-    if cond is not None and not callable(cond) and len(cond) != len(x0): raise ValueError(f"a condition of {len(cond)} items for {len(x0)} images")
+    if isinstance(noise, Tensor) and noise.shape != x0.shape:
+        raise ValueError(f"noise of shape {tuple(noise.shape)} for x0 of shape {tuple(x0.shape)}")
+    if cond is not None and not callable(cond) and len(cond) != len(x0):
+        raise ValueError(f"a condition of {len(cond)} items for {len(x0)} images")
     if items is not None and len(items) != len(x0): raise ValueError(f"{len(items)} item numbers for {len(x0)} images")
     if n_avg < 1: raise ValueError(f"n_avg counts noise draws, got {n_avg}")
     pooled = pool if callable(pool) else lambda h: pool_map(h, pool)
     out = {(v, name): [] for v in times for name in names}
-    with evaluating(denoiser.net), torch.inference_mode() if grad is None else torch.enable_grad(), edit(denoiser, edits or {}), watch(denoiser, names, stop=True) as seen:
+    mode = torch.inference_mode() if grad is None else torch.enable_grad()
+    with evaluating(denoiser.net), mode, edit(denoiser, edits or {}), watch(denoiser, names, stop=True) as seen:
         for rows in torch.arange(len(x0)).split(batch):
             x, c = x0[rows], cond[rows] if isinstance(cond, Cond) else cond
             for v in times:
