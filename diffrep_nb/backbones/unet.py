@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from .hooks import Tapped
 from ..foundations.cond import Cond, embed_label, require
 
 # %% auto #0
-__all__ = ['sinusoid', 'zero', 'Attention', 'ResBlock', 'Down', 'Up', 'UNet']
+__all__ = ['sinusoid', 'zero', 'Attention', 'ResBlock', 'Down', 'Up', 'Place', 'plan_blocks', 'UNet']
 
 # %% ../../nbs/22_backbones/02_unet.ipynb #f77be0e6
 def sinusoid(
@@ -39,7 +40,13 @@ def zero(module: nn.Module) -> nn.Module:
 
 class Attention(nn.Module):
     "Self-attention over the pixels of a map, with a residual; taps `q`, `k`, `v` of shape (B, heads, H W, C / heads)."
-    def __init__(self, channels, heads, groups, tap):
+    def __init__(
+        self,
+        channels: int,
+        heads: int,     # a divisor of channels
+        groups: int,    # of the group norm
+        tap,            # name -> an identity module that may be watched
+    ):
         super().__init__()
         if channels % heads: raise ValueError(f"{channels} channels cannot be split into {heads} heads")
         self.heads, self.norm = heads, nn.GroupNorm(groups, channels, eps=1e-6)
@@ -53,10 +60,19 @@ class Attention(nn.Module):
         h = F.scaled_dot_product_attention(self.q(q), self.k(k), self.v(v))
         return x + self.out(h.transpose(1, 2).reshape(B, H * W, C)).mT.reshape(B, C, H, W)
 
-
+# %% ../../nbs/22_backbones/02_unet.ipynb #a8d2e772
 class ResBlock(nn.Module):
     "DDPM's residual block with the time added between its convolutions, and attention after it where asked; taps `res`, `out`."
-    def __init__(self, cin, cout, width, groups, dropout, heads, tap):
+    def __init__(
+        self,
+        cin: int,          # channels in
+        cout: int,         # channels out
+        width: int,        # of the vector that tells it the time
+        groups: int,       # of the group norms
+        dropout: float,    # before the second convolution, in [0, 1)
+        heads: int,        # of the attention; 0: none
+        tap,               # name -> an identity module that may be watched
+    ):
         super().__init__()
         self.norm1, self.conv1 = nn.GroupNorm(groups, cin, eps=1e-6), nn.Conv2d(cin, cout, 3, padding=1)
         self.emb = nn.Linear(width, cout)
@@ -89,8 +105,100 @@ class Up(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
     def forward(self, x): return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
-# %% ../../nbs/22_backbones/02_unet.ipynb #7c2607b8
-class UNet(Tapped):
+# %% ../../nbs/22_backbones/02_unet.ipynb #a5623293
+class Place(NamedTuple):
+    "Where a block stands."
+    cin: int       # channels that it takes (on the way up with those of the skip)
+    cout: int      # channels that it gives
+    side: int      # resolution
+    turn: bool     # whether the resolution changes after it
+
+
+def plan_blocks(
+    size: int,      # image side in pixels
+    width: int,     # channels of the stem
+    mults: tuple,   # width multiplier per level
+    blocks: int,    # blocks per level on the way down
+) -> tuple:
+    "([Place] on the way down, [Place] on the way up) of a U-Net's blocks in the order of execution."
+    down, up, skips, c, deepest = [], [], [width], width, len(mults) - 1
+    for level, mult in enumerate(mults):
+        for b in range(blocks):
+            down.append(Place(c, width * mult, size >> level, b == blocks - 1 and level < deepest))
+            c = width * mult
+            skips.append(c)
+        if level < deepest: skips.append(c)
+    for level, mult in reversed(list(enumerate(mults))):
+        for b in range(blocks + 1):
+            up.append(Place(c + skips.pop(), width * mult, size >> level, b == blocks and level > 0))
+            c = width * mult
+    return down, up
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #2ed819ee
+class _Told(Tapped):
+    "The inputs of a U-Net: what it accepts, and its time and label as one vector."
+    def __init__(self, size: int, channels: int, width: int, levels: int, classes: int | None):
+        super().__init__()
+        self.size, self.channels, self.width, self.levels, self.classes = size, channels, width, levels, classes
+        emb = 4 * width
+        self.time = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
+        self.label = nn.Embedding(classes + 1, emb) if classes else None          # the last row is the learned null
+
+    @property
+    def shape(self) -> tuple:
+        "(C, H, W) of one image."
+        return self.channels, self.size, self.size
+
+    def embed(self, t, cond, batch):
+        "(B, 4 width) the time and the label, through SiLU: what every block is told."
+        emb = self.time(sinusoid(t.expand(batch), self.width).to(self.time[0].weight.dtype))
+        require(cond, ("label",) if self.classes else (), "U-Net")
+        if self.label is not None: emb = emb + embed_label(self.label, cond, batch)
+        return F.silu(emb)
+
+    def _check(self, x, t):
+        "Nothing; ValueError if the shapes of images and times do not fit the network."
+        if t.dim() > 1 or (t.dim() == 1 and len(t) != len(x)):
+            raise ValueError(f"t is a scalar or has one value per image, got {tuple(t.shape)} for {len(x)} images")
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise ValueError(f"this U-Net takes (B, {self.channels}, H, W), got {tuple(x.shape)}")
+        if any(s % 2 ** (self.levels - 1) for s in x.shape[2:]):
+            raise ValueError(f"sides must be divisible by {2 ** (self.levels - 1)}, got {tuple(x.shape[2:])}")
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #5f863fd5
+class _Trunk(_Told):
+    "The blocks of a U-Net between its first and its last convolution."
+    def _build(self, plan, attention, block, skips=True):
+        "Nothing; `block(name, cin, cout, attends)` at every place of `plan`, and two in the middle."
+        self.plan, self.skips = plan, skips
+        down, up = plan
+        self.enc, self.down = nn.ModuleList(), nn.ModuleList()
+        for n, p in enumerate(down):
+            self.enc.append(block(f"enc.{n}", p.cin, p.cout, p.side in attention))
+            if p.turn: self.down.append(Down(p.cout))
+        c = down[-1].cout
+        self.mid = nn.ModuleList([block("mid.0", c, c, True), block("mid.1", c, c, False)])
+        self.dec, self.up, self.pre, self.cat = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for n, p in enumerate(up):
+            self.pre.append(self.tap(f"dec.{n}.pre")); self.cat.append(self.tap(f"dec.{n}.in"))
+            self.dec.append(block(f"dec.{n}", p.cin, p.cout, p.side in attention))
+            if p.turn: self.up.append(Up(p.cout))
+
+    def _walk(self, h, emb):
+        "The activation (B, width, H, W) after all blocks, from that of the stem and the vector that each block is told."
+        skips, down, up = [h], iter(self.down), iter(self.up)
+        for block, p in zip(self.enc, self.plan[0]):
+            h = block(h, emb); skips.append(h)
+            if p.turn: h = next(down)(h); skips.append(h)
+        for block in self.mid: h = block(h, emb)
+        for block, pre, cat, p in zip(self.dec, self.pre, self.cat, self.plan[1]):
+            skip = skips.pop() if self.skips else torch.zeros_like(skips.pop())
+            h = block(cat(torch.cat([pre(h), skip], dim=1)), emb)
+            if p.turn: h = next(up)(h)
+        return h
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #14d85def
+class UNet(_Trunk):
     "DDPM's U-Net: net(x, t, cond=None) -> (B, out_channels, H, W). ValueError on sizes that do not fit (Ho et al. 2020, appendix B)."
     def __init__(
         self,
@@ -107,48 +215,19 @@ class UNet(Tapped):
         classes: int | None = None,       # takes Cond.label of this many classes; None: no condition
         skips: bool = True,               # False: zeros in place of the skips, so that all must pass the bottleneck (an autoencoder)
     ):
-        super().__init__()
         steps = 2 ** (len(mults) - 1)
-        if size % steps: raise ValueError(f"{len(mults)} levels need a size divisible by {steps}, got {size}: pad the images or use fewer levels")
+        if size % steps:
+            raise ValueError(f"{len(mults)} levels need a size divisible by {steps}, got {size}: pad the images or use fewer levels")
+        super().__init__(size, channels, width, len(mults), classes)
         self.config = dict(size=size, channels=channels, out_channels=out_channels, width=width, mults=tuple(mults), blocks=blocks,
                            attention=tuple(attention), heads=heads, groups=groups, dropout=dropout, classes=classes, skips=skips)
-        self.size, self.channels, self.width, self.classes = size, channels, width, classes
-        emb = 4 * width
-        self.time = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
-        self.label = nn.Embedding(classes + 1, emb) if classes else None          # the last row is the learned null
-        def block(name, cin, cout, attend):
-            return ResBlock(cin, cout, emb, groups, dropout, heads if attend else 0, lambda tap: self.tap(f"{name}.{tap}"))
-
+        self.blocks = blocks
+        def block(name, cin, cout, attends):
+            return ResBlock(cin, cout, 4 * width, groups, dropout, heads if attends else 0, lambda tap: self.tap(f"{name}.{tap}"))
         self.stem, self.stem_out = nn.Conv2d(channels, width, 3, padding=1), self.tap("stem.out")
-        self.enc, self.down = nn.ModuleList(), nn.ModuleList()
-        c, res, widths, n = width, size, [width], 0
-        for level, mult in enumerate(mults):
-            for _ in range(blocks):
-                self.enc.append(block(f"enc.{n}", c, width * mult, res in attention)); n += 1
-                c = width * mult; widths.append(c)
-            if level < len(mults) - 1: self.down.append(Down(c)); widths.append(c); res //= 2
-        self.mid = nn.ModuleList([block("mid.0", c, c, True), block("mid.1", c, c, False)])
-        self.dec, self.up, self.pre, self.cat, n = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), 0
-        for level, mult in reversed(list(enumerate(mults))):
-            for _ in range(blocks + 1):
-                self.pre.append(self.tap(f"dec.{n}.pre")); self.cat.append(self.tap(f"dec.{n}.in"))
-                self.dec.append(block(f"dec.{n}", c + widths.pop(), width * mult, res in attention)); n += 1
-                c = width * mult
-            if level: self.up.append(Up(c)); res *= 2
-        self.norm, self.out = nn.GroupNorm(groups, c, eps=1e-6), zero(nn.Conv2d(c, out_channels or channels, 3, padding=1))
-        self.blocks, self.levels, self.skips = blocks, len(mults), skips
-
-    @property
-    def shape(self) -> tuple:
-        "(C, H, W) of one image."
-        return self.channels, self.size, self.size
-
-    def embed(self, t, cond, batch):
-        "(B, 4 width) the time and the label, through SiLU: what every block is told."
-        emb = self.time(sinusoid(t.expand(batch), self.width).to(self.time[0].weight.dtype))
-        require(cond, ("label",) if self.classes else (), "U-Net")
-        if self.label is not None: emb = emb + embed_label(self.label, cond, batch)
-        return F.silu(emb)
+        self._build(plan_blocks(size, width, mults, blocks), attention, block, skips)
+        last = width * mults[0]
+        self.norm, self.out = nn.GroupNorm(groups, last, eps=1e-6), zero(nn.Conv2d(last, out_channels or channels, 3, padding=1))
 
     def forward(
         self,
@@ -156,17 +235,6 @@ class UNet(Tapped):
         t: Tensor,                  # () or (B,) time in [0, 1]
         cond: Cond | None = None,   # label, if the net was built with classes; None means null
     ) -> Tensor:
-        if t.dim() > 1 or (t.dim() == 1 and len(t) != len(x)): raise ValueError(f"t is a scalar or has one value per image, got {tuple(t.shape)} for {len(x)} images")
-        if x.dim() != 4 or x.shape[1] != self.channels: raise ValueError(f"this U-Net takes (B, {self.channels}, H, W), got {tuple(x.shape)}")
-        if any(s % 2 ** (self.levels - 1) for s in x.shape[2:]): raise ValueError(f"sides must be divisible by {2 ** (self.levels - 1)}, got {tuple(x.shape[2:])}")
-        emb = self.embed(t, cond, len(x))
-        h = self.stem_out(self.stem(x)); skips = [h]
-        for i, block in enumerate(self.enc):
-            h = block(h, emb); skips.append(h)
-            if (i + 1) % self.blocks == 0 and i + 1 < len(self.enc): h = self.down[i // self.blocks](h); skips.append(h)
-        for block in self.mid: h = block(h, emb)
-        for i, block in enumerate(self.dec):
-            skip = skips.pop() if self.skips else torch.zeros_like(skips.pop())
-            h = block(self.cat[i](torch.cat([self.pre[i](h), skip], dim=1)), emb)
-            if (i + 1) % (self.blocks + 1) == 0 and i + 1 < len(self.dec): h = self.up[i // (self.blocks + 1)](h)
-        return self.out(F.silu(self.norm(h)))
+        self._check(x, t)
+        h = self.stem_out(self.stem(x))
+        return self.out(F.silu(self.norm(self._walk(h, self.embed(t, cond, len(x))))))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 # %% auto #0
 __all__ = ['checkpoint_format', 'derive_seed', 'seeded', 'fast_dtype', 'autocast', 'warmup_cosine', 'save_checkpoint',
-           'load_checkpoint', 'Step', 'to_device', 'train', 'load_state']
+           'load_checkpoint', 'load_state', 'Step', 'to_device', 'update_average', 'train']
 
 # %% ../../nbs/00_core/04_training.ipynb #534b799a
 def derive_seed(
@@ -109,7 +109,7 @@ def save_checkpoint(
         if old != file: old.unlink(missing_ok=True)
     return path
 
-
+# %% ../../nbs/00_core/04_training.ipynb #f5dd6c2f
 def load_checkpoint(
     folder: Path,         # as given to `save_checkpoint`
     name: str = "last",
@@ -120,7 +120,8 @@ def load_checkpoint(
     if not path.exists(): raise FileNotFoundError(f"no checkpoint {path}: train first, or check the folder")
     try: card = json.loads(path.read_text())
     except json.JSONDecodeError as e: raise ValueError(f"{path} is not JSON ({e}): restore it or delete it to start afresh") from None
-    if card.get("format") != checkpoint_format: raise ValueError(f"{path} has format {card.get('format')}, this version reads {checkpoint_format}")
+    if card.get("format") != checkpoint_format:
+        raise ValueError(f"{path} has format {card.get('format')}, this version reads {checkpoint_format}")
     file = path.parent / card["file"]
     if not file.exists(): raise FileNotFoundError(f"{path} names {file.name}, which is missing: delete the card to start afresh")
     data = file.read_bytes()
@@ -129,6 +130,22 @@ def load_checkpoint(
     return load(data), card
 
 # %% ../../nbs/00_core/04_training.ipynb #c0627849
+def load_state(
+    module: nn.Module,          # to be filled in place
+    state: dict,                # {key: Tensor}
+    source: str = "the file",   # for the message
+):
+    "Nothing; ValueError naming the first three keys or shapes that do not fit."
+    own = module.state_dict()
+    wrong = [f"{k} is missing" for k in own if k not in state] + [f"{k} is not in this network" for k in state if k not in own]
+    shapes = {k: (tuple(state[k].shape), tuple(own[k].shape)) for k in own if k in state}
+    wrong += [f"{k} has shape {theirs}, the network {ours}" for k, (theirs, ours) in shapes.items() if theirs != ours]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(f"{source} belongs to another configuration of {type(module).__name__}: {'; '.join(wrong[:3])}{more}")
+    module.load_state_dict(state)
+
+# %% ../../nbs/00_core/04_training.ipynb #1e0a663b
 class Step(NamedTuple):
     "What one training step reports."
     i: int             # steps done, counting from 1
@@ -144,7 +161,93 @@ def to_device(value, device):
     if isinstance(value, (list, tuple)): return type(value)(to_device(v, device) for v in value)
     return value.to(device) if hasattr(value, "to") else value
 
+# %% ../../nbs/00_core/04_training.ipynb #c347685e
+def _descend(loss: Tensor, optimizer: torch.optim.Optimizer, lr: float, clip: float) -> tuple:
+    "(loss, gradient norm before clipping) of one optimiser step; FloatingPointError, with no weight touched, if one is not finite."
+    value = loss.item()
+    if not math.isfinite(value): raise FloatingPointError(f"the loss is {value}")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip).item()
+    if not math.isfinite(norm): raise FloatingPointError(f"the gradient's norm is {norm}")
+    for group in optimizer.param_groups: group["lr"] = lr
+    optimizer.step()
+    return value, norm
 
+# %% ../../nbs/00_core/04_training.ipynb #5a541f15
+@torch.no_grad()
+def update_average(
+    average: nn.Module,    # changed in place
+    module: nn.Module,     # of the same architecture
+    i: int,                # updates done so far
+    decay: float = 0.999,  # largest share that the average keeps, in [0, 1)
+):
+    "Nothing; `average` moves towards the parameters of `module` by 1 - min(decay, (1 + i) / (10 + i)), and takes over its buffers."
+    share = 1 - min(decay, (1 + i) / (10 + i))
+    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), share)
+    for to, value in zip(average.buffers(), module.buffers()): to.copy_(value)
+
+# %% ../../nbs/00_core/04_training.ipynb #6f21b0c5
+class _Weights:
+    "Modules trained in place, their averages and the optimiser; `tensors()` and `_fill` take them to a checkpoint and back."
+    def __init__(self, modules, lr: float, weight_decay: float):
+        self.modules = modules if isinstance(modules, dict) else {"net": modules}
+        self.params = {f"{m}.{n}": p for m, mod in self.modules.items() for n, p in mod.named_parameters() if p.requires_grad}
+        if not self.params: raise ValueError("nothing to train: no parameter of the modules requires a gradient")
+        self.device = next(iter(self.params.values())).device
+        self.optimizer = torch.optim.AdamW(list(self.params.values()), lr=lr, weight_decay=weight_decay)
+        self.averages = {m: copy.deepcopy(mod).eval().requires_grad_(False) for m, mod in self.modules.items()}
+        self.ema = self.averages if isinstance(modules, dict) else self.averages["net"]
+
+    def tensors(self) -> dict:
+        "{key: Tensor}: weights, averages and optimiser state, as they go into a checkpoint."
+        out = {f"model.{m}.{k}": v for m, mod in self.modules.items() for k, v in mod.state_dict().items()}
+        out |= {f"ema.{m}.{k}": v for m, mod in self.averages.items() for k, v in mod.state_dict().items()}
+        return out | {f"optim.{n}.{k}": v for n, p in self.params.items() for k, v in self.optimizer.state.get(p, {}).items()}
+
+    def _fill(self, tensors: dict, source: str):
+        "Nothing; everything takes the values of `tensors`. ValueError if they belong to another network."
+        def part(prefix): return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        for kind, group in (("model", self.modules), ("ema", self.averages)):
+            for m, mod in group.items(): load_state(mod, part(f"{kind}.{m}."), source)
+        for n, p in self.params.items():
+            if found := part(f"optim.{n}."):
+                self.optimizer.state[p] = {k: v.clone() if k == "step" else v.to(p.device) for k, v in found.items()}
+
+# %% ../../nbs/00_core/04_training.ipynb #d4a391d3
+class _Memory(_Weights):
+    "The weights of a run that knows how far it is: step `i`, `curve` of losses, `best` score, `secs`; saved and restored."
+    def __init__(self, modules, lr, weight_decay, *, steps, seed, folder, validate, facts):
+        super().__init__(modules, lr, weight_decay)
+        self.steps, self.seed, self.folder, self.validate, self.facts = steps, seed, folder, validate, facts or {}
+        self.i, self.curve, self.best, self.recent, self.secs = 0, [], math.inf, [], 0.0
+
+    def save(self, name: str = "last") -> Path:
+        "The path of a checkpoint of this moment."
+        card = dict(step=self.i, steps=self.steps, seed=self.seed, curve=self.curve, recent=self.recent,
+                    best=None if math.isinf(self.best) else self.best, secs=round(self.secs, 1), facts=self.facts)
+        return save_checkpoint(self.folder, name, self.tensors(), card)
+
+    def _restore(self, tensors, card):
+        self._fill(tensors, f"checkpoint {self.folder}")
+        self.i, self.curve, self.recent, self.secs = card["step"], card["curve"], card["recent"], card["secs"]
+        self.best = math.inf if card["best"] is None else card["best"]
+
+    def _keep(self):
+        "Nothing; a point of the curve, and the checkpoints of this moment."
+        mean = sum(self.recent) / len(self.recent)
+        self.curve.append([self.i, mean]); self.recent = []
+        score = mean if self.validate is None else float(self.validate(self.ema))
+        try:
+            if score < self.best:
+                self.best = score
+                self.save("best")
+            self.save("last")
+        except OSError as e:
+            if self.i == self.steps: raise
+            warnings.warn(f"checkpoint of step {self.i} could not be written ({e}); the previous one stands, training goes on")
+
+# %% ../../nbs/00_core/04_training.ipynb #fe78e30d
 @contextlib.contextmanager
 def _interrupt_later():
     "A block that Ctrl-C cannot cut in two; yields a list that is non-empty once it was pressed. A second press acts at once."
@@ -159,8 +262,50 @@ def _interrupt_later():
     try: yield pressed
     finally: signal.signal(signal.SIGINT, old)
 
-# %% ../../nbs/00_core/04_training.ipynb #2de268cb
-class train:
+# %% ../../nbs/00_core/04_training.ipynb #e1c08615
+class _Loop(_Memory):
+    "The steps of a run, one by one; `train` says with what."
+    def __iter__(self): return self
+    def __len__(self): return self.steps - self.i
+
+    def __next__(self) -> Step:
+        if self.i >= self.steps:
+            if self.bar is not None: self.bar.close()
+            raise StopIteration
+        with _interrupt_later() as pressed:
+            step = self._step()
+            if self.folder is not None and not pressed and (self.i % self.every == 0 or self.i == self.steps): self._keep()
+        if self.bar is not None:
+            self.bar.update(); self.bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
+        if pressed:
+            kept = " (no checkpoint folder was given)" if self.folder is None else f"; saved, run the cell again to go on: {self.save()}"
+            raise KeyboardInterrupt(f"stopped after step {self.i} of {self.steps}{kept}")
+        return step
+
+    def _step(self) -> Step:
+        start, i, lr = time.perf_counter(), self.i, float(self.lr(self.i))
+        batch = to_device(self.batches(i), self.device)
+        generator = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "noise", i))
+        for m in self.modules.values(): m.train()
+        with seeded(derive_seed(self.seed, "dropout", i), self.device), autocast(self.device, self.amp):
+            loss = self.step_loss(batch, generator)
+        try: value, norm = _descend(loss, self.optimizer, lr, self.clip)
+        except FloatingPointError as e: raise self._stopped(e) from None
+        for name, module in self.modules.items(): update_average(self.averages[name], module, i, self.decay)
+        self.i, secs = i + 1, time.perf_counter() - start
+        self.recent.append(value); self.secs += secs
+        return Step(self.i, value, lr, norm, secs)
+
+    def _stopped(self, what) -> FloatingPointError:
+        "The error of a step that met a number which is not finite."
+        good = Path(self.folder) / "last.json" if self.folder is not None else None
+        kept = "no checkpoint was kept"
+        if good and good.exists(): kept = f"last good checkpoint: {good} (step {json.loads(good.read_text())['step']})"
+        return FloatingPointError(f"{what} at step {self.i + 1}, weights and moving average are those of step {self.i}; {kept}; "
+                                  f"try a lower learning rate than {self.lr(self.i):g}")
+
+# %% ../../nbs/00_core/04_training.ipynb #ea4f4cdd
+class train(_Loop):
     "An iterator of `Step`s that trains `modules`; `.ema` holds the averaged copies. FloatingPointError on a loss that is not finite."
     def __init__(
         self,
@@ -184,116 +329,11 @@ class train:
     ):
         if steps < 1: raise ValueError(f"steps must be at least 1, got {steps}")
         if not 0 <= ema < 1: raise ValueError(f"ema is a decay in [0, 1), got {ema}")
-        self.modules = modules if isinstance(modules, dict) else {"net": modules}
-        self.step_loss, self.batches, self.steps, self.decay, self.seed = step_loss, batches, steps, ema, seed
+        self.step_loss, self.batches, self.decay, self.every, self.clip, self.amp = step_loss, batches, ema, every, clip, amp
         self.lr = lr if callable(lr) else lambda i: lr
-        self.folder, self.every, self.validate, self.clip, self.amp, self.facts = checkpoint, every, validate, clip, amp, facts or {}
-        self.params = {f"{m}.{n}": p for m, mod in self.modules.items() for n, p in mod.named_parameters() if p.requires_grad}
-        if not self.params: raise ValueError("nothing to train: no parameter of the modules requires a gradient")
-        self.device = next(iter(self.params.values())).device
-        self.optimizer = torch.optim.AdamW(list(self.params.values()), lr=self.lr(0), weight_decay=weight_decay)
-        self.averages = {m: copy.deepcopy(mod).eval().requires_grad_(False) for m, mod in self.modules.items()}
-        self.ema = self.averages if isinstance(modules, dict) else self.averages["net"]
-        self.i, self.curve, self.best, self.recent, self.secs = 0, [], math.inf, [], 0.0
+        super().__init__(modules, self.lr(0), weight_decay, steps=steps, seed=seed, folder=checkpoint, validate=validate, facts=facts)
         if checkpoint is not None and resume and (Path(checkpoint) / "last.json").exists(): self._restore(*load_checkpoint(checkpoint))
         self.bar = None
         if progress:
             from tqdm.auto import tqdm
             self.bar = tqdm(total=steps, initial=self.i, unit="step", mininterval=1.0)
-
-    def __iter__(self): return self
-    def __len__(self): return self.steps - self.i
-
-    def __next__(self) -> Step:
-        if self.i >= self.steps:
-            if self.bar is not None: self.bar.close()
-            raise StopIteration
-        with _interrupt_later() as pressed:
-            step = self._step()
-            if self.folder is not None and not pressed and (self.i % self.every == 0 or self.i == self.steps): self._keep()
-        if self.bar is not None:
-            self.bar.update(); self.bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
-        if pressed:
-            where = f"; saved, run the cell again to go on: {self.save()}" if self.folder is not None else " (no checkpoint folder was given)"
-            raise KeyboardInterrupt(f"stopped after step {self.i} of {self.steps}{where}")
-        return step
-
-    def _step(self) -> Step:
-        start, i, lr = time.perf_counter(), self.i, float(self.lr(self.i))
-        batch = to_device(self.batches(i), self.device)
-        generator = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "noise", i))
-        for m in self.modules.values(): m.train()
-        with seeded(derive_seed(self.seed, "dropout", i), self.device), autocast(self.device, self.amp): loss = self.step_loss(batch, generator)
-        value = loss.item()
-        if not math.isfinite(value): raise self._not_finite(f"the loss is {value}")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.params.values(), self.clip).item()
-        if not math.isfinite(norm): raise self._not_finite(f"the gradient's norm is {norm}")
-        for group in self.optimizer.param_groups: group["lr"] = lr
-        self.optimizer.step()
-        self._average()
-        self.i, secs = i + 1, time.perf_counter() - start
-        self.recent.append(value); self.secs += secs
-        return Step(self.i, value, lr, norm, secs)
-
-    def _not_finite(self, what):
-        good = Path(self.folder) / "last.json" if self.folder is not None else None
-        where = f"last good checkpoint: {good} (step {json.loads(good.read_text())['step']})" if good and good.exists() else "no checkpoint was kept"
-        return FloatingPointError(f"{what} at step {self.i + 1}, weights and moving average are those of step {self.i}; {where}; try a lower learning rate than {self.lr(self.i):g}")
-
-    @torch.no_grad()
-    def _average(self):
-        decay = min(self.decay, (1 + self.i) / (10 + self.i))
-        for name, module in self.modules.items():
-            average = self.averages[name]
-            torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)
-            for to, value in zip(average.buffers(), module.buffers()): to.copy_(value)
-
-    def _keep(self):
-        mean = sum(self.recent) / len(self.recent)
-        self.curve.append([self.i, mean]); self.recent = []
-        score = mean if self.validate is None else float(self.validate(self.ema))
-        try:
-            if score < self.best:
-                self.best = score
-                self.save("best")
-            self.save("last")
-        except OSError as e:
-            if self.i == self.steps: raise
-            warnings.warn(f"checkpoint of step {self.i} could not be written ({e}); the previous one stands, training goes on")
-
-    def tensors(self) -> dict:
-        "{key: Tensor}: weights, averages and optimiser state, as they go into a checkpoint."
-        out = {f"model.{m}.{k}": v for m, mod in self.modules.items() for k, v in mod.state_dict().items()}
-        out |= {f"ema.{m}.{k}": v for m, mod in self.averages.items() for k, v in mod.state_dict().items()}
-        return out | {f"optim.{n}.{k}": v for n, p in self.params.items() for k, v in self.optimizer.state.get(p, {}).items()}
-
-    def save(self, name: str = "last") -> Path:
-        "The path of a checkpoint of this moment."
-        card = dict(step=self.i, steps=self.steps, seed=self.seed, curve=self.curve, recent=self.recent, best=None if math.isinf(self.best) else self.best,
-                    secs=round(self.secs, 1), facts=self.facts)
-        return save_checkpoint(self.folder, name, self.tensors(), card)
-
-    def _restore(self, tensors, card):
-        for prefix, group in (("model", self.modules), ("ema", self.averages)):
-            for m, mod in group.items():
-                load_state(mod, {k.removeprefix(f"{prefix}.{m}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.{m}.")}, f"checkpoint {self.folder}")
-        for n, p in self.params.items():
-            found = {k.removeprefix(f"optim.{n}."): v for k, v in tensors.items() if k.startswith(f"optim.{n}.")}
-            if found: self.optimizer.state[p] = {k: v.clone() if k == "step" else v.to(p.device) for k, v in found.items()}
-        self.i, self.curve, self.recent, self.secs = card["step"], card["curve"], card["recent"], card["secs"]
-        self.best = math.inf if card["best"] is None else card["best"]
-
-
-def load_state(
-    module: nn.Module,          # to be filled in place
-    state: dict,                # {key: Tensor}
-    source: str = "the file",   # for the message
-):
-    "Nothing; ValueError naming the first three keys or shapes that do not fit."
-    own = module.state_dict()
-    wrong = [f"{k} is missing" for k in own if k not in state] + [f"{k} is not in this network" for k in state if k not in own]
-    wrong += [f"{k} has shape {tuple(state[k].shape)}, the network {tuple(own[k].shape)}" for k in own if k in state and own[k].shape != state[k].shape]
-    if wrong: raise ValueError(f"{source} belongs to another configuration of {type(module).__name__}: {'; '.join(wrong[:3])}" + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""))
-    module.load_state_dict(state)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..core.training import derive_seed, seeded, train, warmup_cosine
 
 # %% auto #0
-__all__ = ['penalties', 'protocol', 'logistic_fit', 'ProbeResult', 'check_pair', 'standardise', 'probe_grid', 'linear_probe',
-           'tested', 'knn_probe', 'mlp_probe', 'AttentivePool', 'attentive_probe']
+__all__ = ['penalties', 'protocol', 'logistic_fit', 'ProbeResult', 'check_pair', 'standardise', 'probe_grid', 'tested',
+           'linear_probe', 'knn_probe', 'mlp_probe', 'AttentivePool', 'attentive_probe']
 
 # %% ../../nbs/31_representations/02_probes.ipynb #2652abef
 def _conjugate_gradients(product, b, precondition, steps, tol):
@@ -27,14 +27,15 @@ def _conjugate_gradients(product, b, precondition, steps, tol):
     for _ in range(steps):
         if bool((dot(r, r) <= goal).all()): break
         hd = product(d)
-        a = rz / dot(d, hd).clamp_min(1e-30)
+        bend, flat = dot(d, hd), 10 * torch.finfo(b.dtype).eps * dot(d, d)
+        a = torch.where(bend > flat, rz / bend.clamp_min(1e-30), 0.0)                    # no step where there is only rounding
         x, r = x + a * d, r - a * hd
         z = precondition(r)
         new = dot(r, z)
         d, rz = z + new / rz.clamp_min(1e-30) * d, new
     return x
 
-
+# %% ../../nbs/31_representations/02_probes.ipynb #437f3a6a
 def logistic_fit(
     X: Tensor,           # (G, N, D) standardised features of G independent problems
     y: Tensor,           # (N,) int64 classes, shared by all problems
@@ -66,7 +67,7 @@ def logistic_fit(
             new = W + size[:, None, None] * move
             logits = X @ new
             now = loss(new, logits)
-            worse = now > value + 1e-6 * value.abs()
+            worse = ~(now <= value + 1e-6 * value.abs())                       # also if it is not a number
             if not bool(worse.any()): break
             size = torch.where(worse, size / 2, size)
         W, value = new, now
@@ -86,25 +87,53 @@ class ProbeResult:
     protocol: str = protocol                           # name and version
     predict: object = field(default=None, repr=False)  # (M, D) features -> (M,) classes
 
-
-def check_pair(name: str, pair) -> tuple:
+# %% ../../nbs/31_representations/02_probes.ipynb #6afa3437
+def check_pair(
+    name: str,   # for the message, e.g. "train"
+    pair,        # (X, y): features (N, ...), classes (N,)
+) -> tuple:
     "(X, y) as float32 and int64; ValueError on shapes that do not fit or features that are not finite."
     X, y = pair
     X, y = torch.as_tensor(X), torch.as_tensor(y)
-    if X.dim() < 2 or y.shape != X.shape[:1]: raise ValueError(f"{name}: features (N, D) and labels (N,), got {tuple(X.shape)} and {tuple(y.shape)}")
+    if X.dim() < 2 or y.shape != X.shape[:1]:
+        raise ValueError(f"{name}: features (N, D) and labels (N,), got {tuple(X.shape)} and {tuple(y.shape)}")
     if y.is_floating_point(): raise ValueError(f"{name}: labels are classes (integers), got {y.dtype}")
     X = X.detach().float()
-    if not bool(X.isfinite().all()): raise ValueError(f"{name}: {(~X.isfinite()).sum().item()} features are not finite: look at the network or the noise level they came from")
+    if not bool(X.isfinite().all()):
+        n = (~X.isfinite()).sum().item()
+        raise ValueError(f"{name}: {n} features are not finite: look at the network or the noise level they came from")
     return X, y.long()
 
 
-def standardise(train: Tensor, *others: Tensor) -> list:
+def standardise(
+    train: Tensor,     # (..., N, D), decides the mean and the deviation
+    *others: Tensor,   # (..., M, D)
+) -> list:
     "All sets shifted and scaled by the training set's mean and deviation (floored, so that constant features stay finite)."
     mean, sd = train.mean(-2, keepdim=True), train.std(-2, keepdim=True, correction=0)
     sd = sd.clamp_min(1e-3 * sd.amax(-1, keepdim=True).clamp_min(1e-8))
     return [(x - mean) / sd for x in (train, *others)]
 
-# %% ../../nbs/31_representations/02_probes.ipynb #c2681c87
+# %% ../../nbs/31_representations/02_probes.ipynb #15977b1c
+def _linear(W, reference):
+    "A function from raw features to classes, with the training set's standardisation inside."
+    mean, sd = reference.mean(0), reference.std(0, correction=0)
+    sd = sd.clamp_min(1e-3 * sd.amax().clamp_min(1e-8))
+    return lambda X: (((X.float() - mean) / sd) @ W[:-1] + W[-1]).argmax(1)
+
+
+def _solve_group(train: list, y_train: Tensor, valid: list, y_valid: Tensor, penalties, n_classes: int) -> list:
+    "[ProbeResult] of feature sets of one width, solved as one problem."
+    P, D = len(penalties), train[0].shape[1]
+    A, B = (torch.stack(s) for s in zip(*(standardise(a, b) for a, b in zip(train, valid))))
+    W = logistic_fit(A.repeat_interleave(P, 0), y_train, torch.tensor(penalties).repeat(len(train)), n_classes, tol=3e-4)
+    W = W.view(len(train), P, D + 1, n_classes)
+    right = ((B[:, None] @ W[:, :, :-1] + W[:, :, -1:]).argmax(3) == y_valid).float().mean(2)          # (sets, penalties)
+    best = [P - 1 - int(r.flip(0).argmax()) for r in right]                                            # ties: the strongest penalty
+    return [ProbeResult(right[i, j].item(), chosen=dict(penalty=penalties[j]), predict=_linear(W[i, j].clone(), train[i]))
+            for i, j in enumerate(best)]
+
+# %% ../../nbs/31_representations/02_probes.ipynb #32c82497
 def probe_grid(
     train: dict,                # {cell: (N, D) features}
     y_train: Tensor,            # (N,) classes
@@ -120,22 +149,21 @@ def probe_grid(
     for D, cells in widths.items():
         size = max(1, int(memory / (len(penalties) * len(y_train) * (D + K))))
         for group in (cells[i:i + size] for i in range(0, len(cells), size)):
-            pairs = [(check_pair(f"train {c}", (train[c], y_train))[0], check_pair(f"valid {c}", (valid[c], y_valid))[0]) for c in group]
-            A, B = (torch.stack(s) for s in zip(*(standardise(a, b) for a, b in pairs)))
-            P = len(penalties)
-            W = logistic_fit(A.repeat_interleave(P, 0), y_train, torch.tensor(penalties).repeat(len(group)), K, tol=3e-4).view(len(group), P, D + 1, K)
-            right = ((B[:, None] @ W[:, :, :-1] + W[:, :, -1:]).argmax(3) == y_valid).float().mean(2)          # (cells, penalties)
-            for i, cell in enumerate(group):
-                j = len(penalties) - 1 - int(right[i].flip(0).argmax())                                     # ties: the strongest penalty
-                results[cell] = ProbeResult(right[i, j].item(), chosen=dict(penalty=penalties[j]), predict=_linear(W[i, j].clone(), pairs[i][0]))
+            known = [check_pair(f"train {c}", (train[c], y_train))[0] for c in group]
+            asked = [check_pair(f"valid {c}", (valid[c], y_valid))[0] for c in group]
+            results |= dict(zip(group, _solve_group(known, y_train, asked, y_valid, penalties, K)))
     return {cell: results[cell] for cell in train}
 
 
-def _linear(W, reference):
-    "A function from raw features to classes, with the training set's standardisation inside."
-    mean, sd = reference.mean(0), reference.std(0, correction=0)
-    sd = sd.clamp_min(1e-3 * sd.amax().clamp_min(1e-8))
-    return lambda X: (((X.float() - mean) / sd) @ W[:-1] + W[-1]).argmax(1)
+def tested(
+    result: ProbeResult,
+    test,                 # (X, y), or None
+) -> ProbeResult:
+    "The result with its accuracy on `test`."
+    if test is not None:
+        X, y = check_pair("test", test)
+        result.test = (result.predict(X) == y).float().mean().item()
+    return result
 
 
 def linear_probe(
@@ -148,14 +176,6 @@ def linear_probe(
     train, valid = check_pair("train", train), check_pair("valid", valid)
     result = probe_grid({"x": train[0]}, train[1], {"x": valid[0]}, valid[1], penalties)["x"]
     return tested(result, test)
-
-
-def tested(result: ProbeResult, test) -> ProbeResult:
-    "The result with its accuracy on `test`, an (X, y) pair or None."
-    if test is not None:
-        X, y = check_pair("test", test)
-        result.test = (result.predict(X) == y).float().mean().item()
-    return result
 
 # %% ../../nbs/31_representations/02_probes.ipynb #aafcc1ca
 def knn_probe(
@@ -179,13 +199,25 @@ def knn_probe(
     return tested(ProbeResult(scores[best], chosen=dict(k=best), protocol="knn/1", predict=predictor(best)), test)
 
 # %% ../../nbs/31_representations/02_probes.ipynb #9351f178
+class _Standardise(nn.Module):
+    "Shifts and scales features (over all positions, for maps) by constants of the training set."
+    def __init__(self, X):
+        super().__init__()
+        dims = [d for d in range(X.dim()) if d != 1]
+        shape = [1, -1] + [1] * (X.dim() - 2)
+        self.register_buffer("mean", X.mean(dims).view(shape))
+        self.register_buffer("sd", X.std(dims, correction=0).clamp_min(1e-6).view(shape))
+    def forward(self, x): return (x - self.mean) / self.sd
+
+
 def _fit_head(head, train_pair, valid_pair, test, steps, lr, batch, seed, name):
     "A ProbeResult of a head trained with AdamW and scored by its averaged weights."
     (X, y), (V, v) = train_pair, valid_pair
     def batches(i):
         rows = torch.randint(len(X), (min(batch, len(X)),), generator=torch.Generator().manual_seed(derive_seed(seed, "rows", i)))
         return X[rows], y[rows]
-    run = train(head, lambda b, g: F.cross_entropy(head(b[0]), b[1]), batches, steps=steps, lr=warmup_cosine(lr, steps), ema=0.99, seed=seed, weight_decay=1e-2, amp=False)
+    def loss(b, g): return F.cross_entropy(head(b[0]), b[1])
+    run = train(head, loss, batches, steps=steps, lr=warmup_cosine(lr, steps), ema=0.99, seed=seed, weight_decay=1e-2, amp=False)
     best, kept = -1.0, None
     for step in run:
         if step.i % max(1, steps // 8) == 0:
@@ -196,17 +228,7 @@ def _fit_head(head, train_pair, valid_pair, test, steps, lr, batch, seed, name):
     def predict(Q): return torch.cat([run.ema(q.float()).argmax(1) for q in Q.split(1024)])
     return tested(ProbeResult(best, chosen=dict(steps=steps, lr=lr), protocol=name, predict=predict), test)
 
-
-class _Standardise(nn.Module):
-    "Shifts and scales features (over all positions, for maps) by constants of the training set."
-    def __init__(self, X):
-        super().__init__()
-        dims = [d for d in range(X.dim()) if d != 1]
-        shape = [1, -1] + [1] * (X.dim() - 2)
-        self.register_buffer("mean", X.mean(dims).view(shape)); self.register_buffer("sd", X.std(dims, correction=0).clamp_min(1e-6).view(shape))
-    def forward(self, x): return (x - self.mean) / self.sd
-
-
+# %% ../../nbs/31_representations/02_probes.ipynb #681271e2
 def mlp_probe(
     train, valid, test=None,   # (X, y) pairs
     hidden: int = 256,         # width of the hidden layer
@@ -214,11 +236,12 @@ def mlp_probe(
 ) -> ProbeResult:
     "Accuracy of a one-hidden-layer network on the features (protocol mlp/1)."
     train, valid = check_pair("train", train), check_pair("valid", valid)
+    width, n_classes = train[0].shape[1], int(train[1].max()) + 1
     with seeded(derive_seed(seed, "mlp")):
-        head = nn.Sequential(_Standardise(train[0]), nn.Linear(train[0].shape[1], hidden), nn.GELU(), nn.Linear(hidden, int(train[1].max()) + 1))
+        head = nn.Sequential(_Standardise(train[0]), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, n_classes))
     return _fit_head(head, train, valid, test, steps, lr, batch, seed, "mlp/1")
 
-
+# %% ../../nbs/31_representations/02_probes.ipynb #6dd72b07
 class AttentivePool(nn.Module):
     "Classes from a map: one learned query attends to all positions (V. Bardes et al. 2024's attentive probe, one layer)."
     def __init__(self, channels, n_classes, heads=4):
@@ -239,7 +262,8 @@ def attentive_probe(
 ) -> ProbeResult:
     "Accuracy of attention pooling over the positions of a map (protocol attentive/1). ValueError for pooled features."
     train, valid = check_pair("train", train), check_pair("valid", valid)
-    if train[0].dim() != 4: raise ValueError(f"the attentive probe pools maps (N, C, H, W), got {tuple(train[0].shape)}: extract with pool=None")
+    if train[0].dim() != 4:
+        raise ValueError(f"the attentive probe pools maps (N, C, H, W), got {tuple(train[0].shape)}: extract with pool=None")
     with seeded(derive_seed(seed, "attentive")):
         head = nn.Sequential(_Standardise(train[0]), AttentivePool(train[0].shape[1], int(train[1].max()) + 1, heads))
     return _fit_head(head, train, valid, test, steps, lr, batch, seed, "attentive/1")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import time
@@ -26,20 +27,22 @@ from ..foundations.sampling import clip, generate
 from .home import home
 
 # %% auto #0
-__all__ = ['recipes', 'classes', 'card_format', 'get_recipe', 'build', 'make_path', 'step_loss', 'fit', 'cached_fit',
-           'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality', 'probe_accuracy',
-           'snapshots', 'make', 'register', 'main']
+__all__ = ['recipes', 'classes', 'card_format', 'get_recipe', 'net_class', 'build', 'make_path', 'net_kind', 'step_loss', 'fit',
+           'cached_fit', 'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality',
+           'probe_accuracy', 'snapshots', 'make', 'register', 'main']
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #8aa97ab5
 def _unet(data, size, channels, **changes):
     "The recipe of an unconditional denoiser, with the fields that differ."
     net = dict(size=size, channels=channels, width=32, mults=[1, 2, 3], blocks=1, attention=[size // 4], groups=8) | changes.pop("net", {})
-    return dict(make="denoiser", data=data, split="pretrain", net=net, path=dict(name="ddpm_linear"), task="denoise", batch=64, lr=1e-3, ema=0.999, seed=0) | changes
+    return dict(make="denoiser", data=data, split="pretrain", net=net, path=dict(name="ddpm_linear"), task="denoise",
+                batch=64, lr=1e-3, ema=0.999, seed=0) | changes
 
 
 def _judge(data, size, channels, classes, **changes):
     "The recipe of a judge."
-    return dict(make="judge", data=data, split="judge", net=dict(size=size, channels=channels, classes=classes, width=24), batch=64, lr=2e-3, ema=0.99, seed=7) | changes
+    net = dict(size=size, channels=channels, classes=classes, width=24)
+    return dict(make="judge", data=data, split="judge", net=net, batch=64, lr=2e-3, ema=0.99, seed=7) | changes
 
 
 recipes = {
@@ -61,38 +64,72 @@ def get_recipe(name: str) -> dict:
     return recipes[name]
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #0629c826
-classes = {"denoiser": UNet, "judge": Judge}
+classes = {"denoiser": UNet, "judge": Judge, "dit": "diffrep_nb.backbones.dit.DiT", "uvit": "diffrep_nb.backbones.uvit.UViT"}
 
 
-def build(make: str, config: dict, seed: int | None = None) -> nn.Module:
-    "A fresh network of a recipe or card, initialised from `seed`; ValueError for an unknown kind."
+def net_class(
+    make: str,  # a key of `classes`
+) -> type:
+    "The class of a kind of network; ValueError for an unknown kind, or one whose chapter is not in this version."
     if make not in classes: raise ValueError(f"unknown kind of network {make!r}: this version builds {', '.join(classes)}")
-    with seeded(derive_seed(seed or 0, "init")): return classes[make](**config)
+    if not isinstance(classes[make], str): return classes[make]
+    module, name = classes[make].rsplit(".", 1)
+    try: return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as e:
+        raise ValueError(f"networks {make!r} need {classes[make]}, which this version lacks ({e})") from None
 
 
-def make_path(spec: dict) -> paths.Path:
-    "The path of a spec like {'name': 'ddpm_linear', 'T': 1000}; ValueError for an unknown name."
-    known = {f.__name__: f for f in (paths.vp_linear, paths.sub_vp, paths.ve, paths.edm, paths.cosine, paths.rectified_flow, paths.ddpm_linear)}
+def build(
+    make: str,                 # a key of `classes`
+    config: dict,              # its arguments
+    seed: int | None = None,   # of the initial weights
+) -> nn.Module:
+    "A fresh network of a recipe or card; ValueError for an unknown kind."
+    made = net_class(make)
+    with seeded(derive_seed(seed or 0, "init")): return made(**config)
+
+
+def make_path(
+    spec: dict,  # name and arguments, e.g. {"name": "ddpm_linear", "T": 1000}
+) -> paths.Path:
+    "The path of a spec; ValueError for an unknown name."
+    makers = (paths.vp_linear, paths.sub_vp, paths.ve, paths.edm, paths.cosine, paths.rectified_flow, paths.ddpm_linear)
+    known = {f.__name__: f for f in makers}
     if spec.get("name") not in known: raise ValueError(f"unknown path {spec.get('name')!r}: use one of {', '.join(known)}")
     return known[spec["name"]](**{k: v for k, v in spec.items() if k != "name"})
 
+# %% ../../nbs/80_tools/01_zoo.ipynb #f4b383c8
+def net_kind(
+    recipe: dict,  # of a denoiser
+) -> str:
+    "What the recipe's network predicts; ValueError if that contradicts its task."
+    if recipe["task"] != "autoencode": return recipe.get("kind", "eps")
+    if recipe.get("kind", "x0") != "x0": raise ValueError(f"an autoencoder predicts x0, not {recipe['kind']}: leave kind out")
+    return "x0"
 
-def step_loss(recipe: dict, net: nn.Module):
+
+def step_loss(
+    recipe: dict,     # as in `recipes`; `kind` and `weight` may be left out
+    net: nn.Module,   # to be trained
+):
     "The loss (batch, generator) -> scalar of a recipe's task; ValueError for an unknown one."
     if recipe["make"] == "judge": return lambda b, g: nn.functional.cross_entropy(net(b["x0"]), b["label"])
-    denoiser = as_denoiser(net, make_path(recipe["path"]), "x0" if recipe["task"] == "autoencode" else "eps")
+    kind, weight = net_kind(recipe), recipe.get("weight")
+    denoiser = as_denoiser(net, make_path(recipe["path"]), kind)
     def noisy(t):
         def loss(b, g):
-            times = torch.rand(len(b["x0"]), generator=g, device=g.device) if t is None else torch.full((len(b["x0"]),), t, device=g.device)
+            n = len(b["x0"])
+            times = torch.rand(n, generator=g, device=g.device) if t is None else torch.full((n,), t, device=g.device)
+            if weight is not None: times = times.clamp(1e-4, 1 - 1e-4)                 # weights may have poles at both ends
             eps = torch.randn(b["x0"].shape, generator=g, device=g.device)
-            return denoising_loss(denoiser, b["x0"], times, eps).mean()
+            return denoising_loss(denoiser, b["x0"], times, eps, target=kind, weight=weight).mean()
         return loss
     if recipe["task"] == "denoise": return noisy(None)
     if recipe["task"] == "denoise_at": return noisy(recipe["t"])
     if recipe["task"] == "autoencode": return lambda b, g: (denoiser(b["x0"], 0.0).x0 - b["x0"]).square().mean()
     raise ValueError(f"unknown task {recipe['task']!r}: use denoise, denoise_at or autoencode")
 
-# %% ../../nbs/80_tools/01_zoo.ipynb #1c26a5d2
+# %% ../../nbs/80_tools/01_zoo.ipynb #9648ce33
 def fit(
     recipe: dict,            # as in `recipes`
     folder=None,             # where checkpoints and snapshots go; None keeps nothing
@@ -100,34 +137,49 @@ def fit(
     progress: bool = False,
 ) -> tuple:
     "(averaged network, training seconds, curve of the loss); resumes a run found in `folder`, refuses one of another recipe."
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
     if folder is not None and (Path(folder) / "last.json").exists():
         before = json.loads((Path(folder) / "last.json").read_text()).get("facts") or recipe
         changed = [k for k in recipe if k not in ("snapshots",) and before.get(k) != recipe[k]]
-        if changed: raise ValueError(f"{folder} holds a run of another recipe ({', '.join(changed)} differ): choose another folder or delete it")
+        if changed:
+            raise ValueError(f"{folder} holds a run of another recipe ({', '.join(changed)} differ): choose another folder or delete it")
     if folder is not None: Path(folder).mkdir(parents=True, exist_ok=True)
     net = build(recipe["make"], recipe["net"], recipe["seed"]).to(device)
-    data = batches(get_dataset(recipe["data"], recipe["split"], size=recipe["net"]["size"]), recipe["batch"], seed=recipe["seed"])
-    run = train(net, step_loss(recipe, net), data, steps=recipe["steps"], lr=warmup_cosine(recipe["lr"], recipe["steps"]), ema=recipe["ema"], seed=recipe["seed"],
+    images, steps = get_dataset(recipe["data"], recipe["split"], size=recipe["net"]["size"]), recipe["steps"]
+    run = train(net, step_loss(recipe, net), batches(images, recipe["batch"], seed=recipe["seed"]), steps=steps,
+                lr=warmup_cosine(recipe["lr"], steps), ema=recipe["ema"], seed=recipe["seed"],
                 checkpoint=folder, every=250, facts=recipe, progress=progress)
     for step in run:
         if folder is not None and step.i in recipe.get("snapshots", ()):
-            save_file({k: v.contiguous().cpu() for k, v in run.ema.state_dict().items()}, Path(folder) / f"snap-{step.i:06d}.safetensors", metadata={"secs": f"{run.secs:.1f}"})
+            weights = {k: v.contiguous().cpu() for k, v in run.ema.state_dict().items()}
+            save_file(weights, Path(folder) / f"snap-{step.i:06d}.safetensors", metadata={"secs": f"{run.secs:.1f}"})
     return run.ema, run.secs, run.curve
 
-# %% ../../nbs/80_tools/01_zoo.ipynb #f4b383c8
-def cached_fit(recipe: dict, device="cpu", progress: bool = False) -> Denoiser:
+# %% ../../nbs/80_tools/01_zoo.ipynb #a96ef0fa
+def cached_fit(
+    recipe: dict,            # as in `recipes`; every field counts
+    device="cpu",
+    progress: bool = False,
+) -> Denoiser:
     "The denoiser of any recipe, trained once: kept in the checkout's `.work/nets` under the recipe's hash, resumed if it was stopped."
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     net, *_ = fit(recipe, home() / ".work" / "nets" / key, device, progress)
-    return as_denoiser(net.eval(), make_path(recipe["path"]), "x0" if recipe["task"] == "autoencode" else "eps")
+    return as_denoiser(net.eval(), make_path(recipe["path"]), net_kind(recipe))
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #a924d930
 card_format = 1
 
 
+def _denoiser_facts(model: Denoiser, spec: dict) -> dict:
+    "Path and kind as they go into a card; ValueError if `spec` does not make the denoiser's path."
+    t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
+    if not torch.allclose(make_path(spec).logsnr(t), model.path.logsnr(t)):
+        raise ValueError(f"path_spec {spec} does not make {model.path!r}: give the spec of the path the net was trained on")
+    return dict(path=spec, kind=model.kind)
+
+
 def save_pretrained(
-    model,                        # a Denoiser over a UNet, or a Judge
+    model,                        # a Denoiser over a network of `classes`, or a Judge
     path,                         # file name without ending, e.g. "data/zoo/my-net"
     card: dict | None = None,     # facts to add: data, steps, seed, secs, quality, ...
     path_spec: dict | None = None, # how to make the denoiser's path, e.g. {"name": "cosine", "s": 0.0}
@@ -136,25 +188,25 @@ def save_pretrained(
     "The path of the card written beside the tensors; ValueError if the path cannot be rebuilt from `path_spec`."
     from safetensors.torch import save
     path, net = Path(path), model.net if isinstance(model, Denoiser) else model
-    make = next((k for k, c in classes.items() if type(net) is c), None)
-    if make is None: raise ValueError(f"the zoo stores {', '.join(c.__name__ for c in classes.values())}, not {type(net).__name__}")
+    own = type(net), f"{type(net).__module__}.{type(net).__qualname__}"
+    make = next((k for k, c in classes.items() if c in own), None)
+    if make is None:
+        stored = [c.rsplit(".", 1)[1] if isinstance(c, str) else c.__name__ for c in classes.values()]
+        raise ValueError(f"the zoo stores {', '.join(stored)}, not {type(net).__name__}")
     facts = dict(card or {})
-    if isinstance(model, Denoiser):
-        spec = path_spec or dict(name="ddpm_linear")
-        t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
-        if not torch.allclose(make_path(spec).logsnr(t), model.path.logsnr(t)): raise ValueError(f"path_spec {spec} does not make {model.path!r}: give the spec of the path the net was trained on")
-        facts |= dict(path=spec, kind=model.kind)
+    if isinstance(model, Denoiser): facts |= _denoiser_facts(model, path_spec or dict(name="ddpm_linear"))
     data = save({k: v.to(dtype).contiguous() if v.is_floating_point() else v.contiguous() for k, v in net.state_dict().items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(path.name + ".safetensors")
     file.write_bytes(data)
     card = path.with_name(path.name + ".json")
-    facts = dict(format=card_format, name=path.name, make=make, config=net.config, **facts, parameters=sum(p.numel() for p in net.parameters()),
-                 dtype=str(dtype).removeprefix("torch."), file=file.name, sha256=hashlib.sha256(data).hexdigest())
+    facts = dict(format=card_format, name=path.name, make=make, config=net.config, **facts,
+                 parameters=sum(p.numel() for p in net.parameters()), dtype=str(dtype).removeprefix("torch."),
+                 file=file.name, sha256=hashlib.sha256(data).hexdigest())
     card.write_text(json.dumps(facts, indent=1) + "\n")
     return card
 
-
+# %% ../../nbs/80_tools/01_zoo.ipynb #31b4879b
 def registry() -> dict:
     "{file name: sha256} of the released zoo, from the package."
     path = Path(__file__).with_name("registry.json") if "__file__" in globals() else home() / "diffrep_nb" / "tools" / "registry.json"
@@ -168,16 +220,24 @@ def find_files(name: str) -> tuple:
     except FileNotFoundError: pass
     if os.environ.get("DIFFREP_CACHE"): places.append(Path(os.environ["DIFFREP_CACHE"]).absolute())
     for place in places:
-        if (place / f"{name}.json").exists() and (place / f"{name}.safetensors").exists(): return place / f"{name}.json", place / f"{name}.safetensors"
-    get = f"train it with `diffrep zoo train {name}`" if name in recipes else f"the zoo has {', '.join(recipes)}"
-    if f"{name}.json" not in registry(): raise FileNotFoundError(f"no pretrained network {name!r} here: {get}")
+        pair = tuple(place / f"{name}.{end}" for end in ("json", "safetensors"))
+        if all(f.exists() for f in pair): return pair
+    way = f"train it with `diffrep zoo train {name}`" if name in recipes else f"the zoo has {', '.join(recipes)}"
+    if f"{name}.json" not in registry(): raise FileNotFoundError(f"no pretrained network {name!r} here: {way}")
+    cache = places[-1] if os.environ.get("DIFFREP_CACHE") else None
+    try: return tuple(_download(f"{name}.{end}", cache) for end in ("json", "safetensors"))
+    except Exception as e:
+        raise FileNotFoundError(f"{name!r} is not on this machine and could not be downloaded ({type(e).__name__}): {way}, "
+                                "or set DIFFREP_CACHE to a folder that has it") from None
+
+
+def _download(file: str, folder: Path | None) -> Path:
+    "The path of a file of the release, checked against the registry."
     import pooch
     url = f"https://github.com/diffrep/diffrep_nb/releases/download/v{__version__}/"
-    try: return tuple(Path(pooch.retrieve(url + f, "sha256:" + registry()[f], fname=f, path=places[-1] if os.environ.get("DIFFREP_CACHE") else pooch.os_cache("diffrep")))
-                      for f in (f"{name}.json", f"{name}.safetensors"))
-    except Exception as e: raise FileNotFoundError(f"{name!r} is not on this machine and could not be downloaded ({type(e).__name__}): {get}, or set DIFFREP_CACHE to a folder that has it") from None
+    return Path(pooch.retrieve(url + file, "sha256:" + registry()[file], fname=file, path=folder or pooch.os_cache("diffrep")))
 
-# %% ../../nbs/80_tools/01_zoo.ipynb #dd4d5c47
+# %% ../../nbs/80_tools/01_zoo.ipynb #f32f545a
 def read_card(
     name_or_path,   # a zoo name, or a file name with or without ending
 ) -> tuple:
@@ -185,11 +245,13 @@ def read_card(
     path = Path(name_or_path)
     stem = path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
     local = stem.parent / f"{stem.name}.json"
-    card_file, tensors = (local, stem.parent / f"{stem.name}.safetensors") if local.exists() or len(path.parts) > 1 else find_files(str(name_or_path))
+    is_path = local.exists() or len(path.parts) > 1
+    card_file, tensors = (local, stem.parent / f"{stem.name}.safetensors") if is_path else find_files(str(name_or_path))
     if not card_file.exists(): raise FileNotFoundError(f"no card {card_file}: a network is a .safetensors with a .json beside it")
     try: card = json.loads(card_file.read_text())
     except json.JSONDecodeError as e: raise ValueError(f"{card_file} is not JSON ({e}): restore it") from None
-    if card.get("format") != card_format: raise ValueError(f"{card_file} has format {card.get('format')}, this version reads {card_format}")
+    if card.get("format") != card_format:
+        raise ValueError(f"{card_file} has format {card.get('format')}, this version reads {card_format}")
     return card, tensors
 
 
@@ -200,11 +262,15 @@ def load_pretrained(
     "The Denoiser (or Judge) in eval mode, float32; ValueError for changed or truncated bytes, or weights of another configuration."
     from safetensors.torch import load
     card, file = read_card(name_or_path)
-    if not file.exists(): raise FileNotFoundError(f"{file.name} is missing beside its card: fetch it again or `diffrep zoo train {card['name']}`")
+    if not file.exists():
+        raise FileNotFoundError(f"{file.name} is missing beside its card: fetch it again or `diffrep zoo train {card['name']}`")
     data = file.read_bytes()
     digest, known = hashlib.sha256(data).hexdigest(), registry().get(file.name)
-    if digest != card["sha256"]: raise ValueError(f"{file.name} is not what its card describes ({len(data):,} bytes, wrong sha256): truncated or changed; fetch or train it again")
-    if known and known != digest and len(Path(name_or_path).parts) == 1: raise ValueError(f"{file.name} is not the registered file: fetch it again, or load it by its path")
+    if digest != card["sha256"]:
+        raise ValueError(f"{file.name} is not what its card describes ({len(data):,} bytes, wrong sha256): "
+                         "truncated or changed; fetch or train it again")
+    if known and known != digest and len(Path(name_or_path).parts) == 1:
+        raise ValueError(f"{file.name} is not the registered file: fetch it again, or load it by its path")
     net = build(card["make"], card["config"])
     load_state(net, {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}, file.name)
     net = net.to(device).eval().requires_grad_(False)
@@ -232,21 +298,26 @@ def probe_accuracy(
     data: str,               # labelled data set
     n: int = 1000,           # training labels, of the judge's split
     ratio: float = 0.12,     # sigma / alpha of the noise
+    tap: str = "dec.1.out",  # the activation
 ) -> float:
-    "Test accuracy of a linear probe on the mean of tap dec.1.out: one fixed cell, to compare networks with."
+    "Test accuracy of a linear probe on the mean of one tap: one fixed cell, to compare networks with."
     from diffrep_nb.representations.features import extract
     from diffrep_nb.representations.probes import linear_probe
-    t, device = denoiser.path.t_at(-2 * torch.tensor(ratio, dtype=torch.float64).log()).item(), next(denoiser.net.parameters()).device
+    t = denoiser.path.t_at(-2 * torch.tensor(ratio, dtype=torch.float64).log()).item()
+    device = next(denoiser.net.parameters()).device
     pairs = []
     for split, m in (("judge", n), ("valid", n // 2), ("test", n)):
         ds = get_dataset(data, split, size=denoiser.net.size)
         x = ds[:m].to(device)
-        pairs.append((extract(denoiser, x, t, "dec.1.out").popitem()[1].cpu(), ds.labels[:m]))
+        pairs.append((extract(denoiser, x, t, tap).popitem()[1].cpu(), ds.labels[:m]))
     return linear_probe(*pairs).test
 
-
-def snapshots(recipe: dict, folder) -> list:
-    "[(step, seconds, network)] of the snapshots in a run's folder, and its end."
+# %% ../../nbs/80_tools/01_zoo.ipynb #5c81f23f
+def snapshots(
+    recipe: dict,
+    folder,         # of the run
+) -> list:
+    "[(step, seconds, network)] of the snapshots in a run's folder."
     from safetensors import safe_open
     out = []
     for step in recipe.get("snapshots", ()):
@@ -258,7 +329,23 @@ def snapshots(recipe: dict, folder) -> list:
         out.append((step, float(meta.get("secs", "nan")), net.eval()))
     return out
 
-# %% ../../nbs/80_tools/01_zoo.ipynb #5c81f23f
+# %% ../../nbs/80_tools/01_zoo.ipynb #21147035
+def _judge_accuracy(net, recipe, device) -> float:
+    "Share of the test images that a judge gets right."
+    test = get_dataset(recipe["data"], "test", size=recipe["net"]["size"])
+    with torch.no_grad():
+        guess = torch.cat([net.eval()(test[i:i + 500].to(device)).argmax(1).cpu() for i in range(0, len(test), 500)])
+    return (guess == test.labels).float().mean().item()
+
+
+def _quality_point(denoiser, recipe, step, secs) -> dict:
+    "One point of a card's quality curve; the last one on more samples."
+    last, data = step == recipe["steps"], recipe["data"]
+    scores, _ = quality(denoiser, data, n=1000 if last else 400, nearest=last)
+    probe = probe_accuracy(denoiser, data, 1000, tap=recipe.get("tap", "dec.1.out"))
+    return dict(step=step, secs=round(secs), probe=round(probe, 4), **{k: round(float(v), 4) for k, v in scores.items()})
+
+# %% ../../nbs/80_tools/01_zoo.ipynb #230c4742
 def make(
     name: str,               # of a recipe
     device="cpu",
@@ -269,30 +356,33 @@ def make(
     from diffrep_nb.tools.execute import hardware
     from diffrep_nb.tools.runs import commit
     recipe, root = get_recipe(name), home()
-    folder = root / ".work" / "zoo" / name
+    folder, target = root / ".work" / "zoo" / name, (zoo or root / "data" / "zoo") / name
     net, secs, curve = fit(recipe, folder, device, progress)
-    facts = {k: recipe[k] for k in ("data", "split", "task", "steps", "batch", "lr", "ema", "seed") if k in recipe}
-    facts |= dict(secs=round(secs), hardware=hardware(), torch=torch.__version__, commit=commit(root), loss=[[i, round(v, 5)] for i, v in curve[:: max(1, len(curve) // 20)]])
+    fields = ("data", "split", "task", "weight", "steps", "batch", "lr", "ema", "seed")
+    facts = {k: recipe[k] for k in fields if k in recipe}
+    facts |= dict(secs=round(secs), hardware=hardware(), torch=torch.__version__, commit=commit(root),
+                  loss=[[i, round(v, 5)] for i, v in curve[:: max(1, len(curve) // 20)]])
     if recipe["make"] == "judge":
-        test = get_dataset(recipe["data"], "test", size=recipe["net"]["size"])
-        with torch.no_grad(): right = torch.cat([net.eval()(test[i:i + 500].to(device)).argmax(1).cpu() for i in range(0, len(test), 500)]) == test.labels
-        return save_pretrained(net.cpu(), (zoo or root / "data" / "zoo") / name, facts | dict(test_accuracy=round(right.float().mean().item(), 4)))
-    path, points = make_path(recipe["path"]), []
+        right = round(_judge_accuracy(net, recipe, device), 4)
+        return save_pretrained(net.cpu(), target, facts | dict(test_accuracy=right))
+    path, kind, points = make_path(recipe["path"]), net_kind(recipe), []
     for step, at, snap in [*snapshots(recipe, folder), (recipe["steps"], secs, net)]:
-        scores, _ = quality(as_denoiser(snap.to(device), path), recipe["data"], n=1000 if step == recipe["steps"] else 400, nearest=step == recipe["steps"])
-        points.append(dict(step=step, secs=round(at), probe=round(probe_accuracy(as_denoiser(snap, path), recipe["data"], 1000), 4), **{k: round(float(v), 4) for k, v in scores.items()}))
-        if progress: print(f"{name} step {step}: FD-judge {scores['fd_judge']:.3f} (floor {scores['fd_judge_floor']:.3f})")
-    return save_pretrained(as_denoiser(net.cpu(), path), (zoo or root / "data" / "zoo") / name, facts | dict(quality=points), recipe["path"])
+        points.append(_quality_point(as_denoiser(snap.to(device), path, kind), recipe, step, at))
+        if progress: print(f"{name} step {step}: FD-judge {points[-1]['fd_judge']:.3f} (floor {points[-1]['fd_judge_floor']:.3f})")
+    return save_pretrained(as_denoiser(net.cpu(), path, kind), target, facts | dict(quality=points), recipe["path"])
 
-
-def register(root=None) -> dict:
+# %% ../../nbs/80_tools/01_zoo.ipynb #d90ff31d
+def register(
+    root=None,  # of the checkout; default: the one we are in
+) -> dict:
     "{file: sha256} of every file in the checkout's zoo, written to the package's registry."
     root = root or home()
-    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((root / "data" / "zoo").glob("*.*")) if p.suffix in (".json", ".safetensors")}
+    files = [p for p in sorted((root / "data" / "zoo").glob("*.*")) if p.suffix in (".json", ".safetensors")]
+    found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
     (root / "diffrep_nb" / "tools" / "registry.json").write_text(json.dumps(found, indent=1) + "\n")
     return found
 
-# %% ../../nbs/80_tools/01_zoo.ipynb #78ad08a1
+# %% ../../nbs/80_tools/01_zoo.ipynb #770432a8
 def main(
     argv: list,  # e.g. ["train", "digits-unet"]
 ) -> int:
@@ -314,6 +404,8 @@ def main(
         for name in names:
             try: model, (card, file) = load_pretrained(name), read_card(name)
             except (FileNotFoundError, ValueError) as e: bad += 1; print(f"{name:24s} {e}")
-            else: print(f"{name:24s} {card['parameters']:>10,} parameters  {file.stat().st_size / 1e6:5.1f} MB  {card['steps']:>6,} steps  {card['secs']:>5,} s  {card['data']}")
+            else:
+                print(f"{name:24s} {card['parameters']:>10,} parameters  {file.stat().st_size / 1e6:5.1f} MB"
+                      f"  {card['steps']:>6,} steps  {card['secs']:>5,} s  {card['data']}")
         return int(args.what == "check" and bad > 0)
     return 0
