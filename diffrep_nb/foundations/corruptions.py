@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .paths import Path, corrupt
 
 # %% auto #0
-__all__ = ['Corruption', 'noising', 'masking', 'item_noise']
+__all__ = ['Corruption', 'noising', 'masking', 'separable', 'blurring', 'pixelating', 'gaussian_masking', 'snowing', 'patch_pca',
+           'item_noise']
 
 # %% ../../nbs/21_foundations/04_corruptions.ipynb #c35ad3b7
 class Corruption:
@@ -31,11 +34,28 @@ class Corruption:
         raise NotImplementedError("a corruption defines __call__(x0, t, z)")
 
 
+def _times(t, x0: Tensor) -> Tensor:
+    "(B,) or (1,) float64 times on the CPU; ValueError for what is no image or no time in [0, 1]."
+    if x0.dim() != 4 or not x0.is_floating_point():
+        raise ValueError(f"{x0.dtype} of shape {tuple(x0.shape)}: a corruption takes floating point images (B, C, H, W) in [-1, 1]")
+    t = torch.as_tensor(t, dtype=torch.float64).cpu().reshape(-1)
+    if len(t) not in (1, len(x0)): raise ValueError(f"{len(t)} times for {len(x0)} images: give one, or one each")
+    if not bool(((t >= 0) & (t <= 1)).all()): raise ValueError(f"times from {t.min():g} to {t.max():g}: t lies in [0, 1], 0 = data")
+    return t
+
+
+def _drawn(z, x0: Tensor, what: str) -> Tensor:
+    "z on x0's device; ValueError if it is missing or of another batch."
+    if z is None: raise ValueError(f"this corruption is random: draw its {what}s once, z = corruption.draw(x0.shape), and pass z")
+    if len(z) != len(x0): raise ValueError(f"{len(z)} {what}s for {len(x0)} images: draw z for this batch")
+    return z.to(x0.device)
+
+
 class noising(Corruption):
     "A noise path as a corruption: z is the noise, x_t = alpha x0 + sigma z."
     def __init__(self, path: Path): self.path = path
     def draw(self, shape, generator=None): return self.path.draw(shape, generator)
-    def __call__(self, x0, t, z): return corrupt(self.path, x0, t, z)
+    def __call__(self, x0, t, z): return corrupt(self.path, x0, t, _drawn(z, x0, "noise field"))
 
 # %% ../../nbs/21_foundations/04_corruptions.ipynb #c009be79
 class masking(Corruption):
@@ -48,12 +68,163 @@ class masking(Corruption):
         "(B, 2) centres (y, x) in [0, 1]."
         return torch.rand(shape[0], 2, generator=generator, device=generator.device if generator else None)
     def __call__(self, x0, t, z):
-        H, W = x0.shape[-2:]
+        t, z, (H, W) = _times(t, x0).to(x0.device, torch.float32).expand(len(x0)), _drawn(z, x0, "centre"), x0.shape[-2:]
         y, x = (torch.arange(n, device=x0.device).add(0.5) / n for n in (H, W))
         far = torch.maximum((y[None, :, None] - z[:, 0, None, None]).abs(), (x[None, None, :] - z[:, 1, None, None]).abs())
-        t = torch.as_tensor(t, dtype=torch.float32, device=x0.device).expand(len(x0))
         reach = t * torch.maximum(z, 1 - z).amax(1).to(x0.device)              # at t = 1 exactly the farthest pixel
         return torch.where((far < reach[:, None, None])[:, None], x0.new_tensor(self.fill), x0)
+
+# %% ../../nbs/21_foundations/04_corruptions.ipynb #77cc6f6c
+class separable(Corruption):
+    "A linear degradation without randomness, x_t = K_t x0 K_t' with a matrix for columns and one for rows; z is None."
+    def draw(self, shape, generator=None): return None
+    def matrix(
+        self,
+        n: int,     # pixels in a line
+        t: Tensor,  # (B,) times, float64
+        side: int,  # the image's longer side, pixels
+    ) -> Tensor:
+        "(B, n, n) float64 matrices K_t."
+        raise NotImplementedError("a separable corruption defines matrix(n, t, side)")
+    def __call__(self, x0, t, z=None):
+        t, side = _times(t, x0), max(x0.shape[-2:])
+        down, across = (self.matrix(n, t, side).to(x0)[:, None] for n in x0.shape[-2:])
+        return torch.where((t > 0).to(x0.device)[:, None, None, None], down @ x0 @ across.mT, x0)
+
+# %% ../../nbs/21_foundations/04_corruptions.ipynb #3fa5f7c9
+def _waves(n: int, edge: str) -> tuple:
+    "((n, n) orthonormal rows, (n,) their frequencies in radians per pixel): cosines, or cosine plus sine on a ring."
+    k, j = torch.arange(n, dtype=torch.float64)[:, None], torch.arange(n, dtype=torch.float64)
+    if edge == "reflect":
+        size = (2 - (k == 0).double()) / n
+        return size.sqrt() * torch.cos(math.pi * k * (j + 0.5) / n), math.pi * k[:, 0] / n
+    angle = 2 * math.pi * k * j / n
+    return (angle.cos() + angle.sin()) / math.sqrt(n), 2 * math.pi * torch.minimum(k, n - k)[:, 0] / n
+
+
+class blurring(separable):
+    "Gaussian blur of growing width, the composition of all kernels up to t; ends at the mean of each channel (Bansal et al. 2023)."
+    def __init__(
+        self,
+        width: float = 1.5,    # standard deviation at t = 1, in image sides
+        growth: float = 6.0,   # the kernels' variance grows as e^(growth t); 0: all are equal
+        edge: str = "reflect", # reflect, or ring (opposite edges meet)
+    ):
+        if edge not in ("reflect", "ring"): raise ValueError(f"edge {edge!r}: use reflect or ring")
+        if width <= 0: raise ValueError(f"a blur of width {width}: give a standard deviation above 0, in image sides")
+        self.width, self.growth, self.edge = width, growth, edge
+    def std(self, t) -> Tensor:
+        "Standard deviation of the blur up to t, in image sides, shaped like t."
+        t = torch.as_tensor(t, dtype=torch.float64)
+        share = t if self.growth == 0 else torch.expm1(self.growth * t) / math.expm1(self.growth)
+        return self.width * share.sqrt()
+    def matrix(self, n, t, side):
+        waves, frequency = _waves(n, self.edge)
+        keep = torch.exp(-0.5 * ((self.std(t) * side)[:, None] * frequency) ** 2)
+        return torch.einsum("kn,bk,km->bnm", waves, keep, waves)
+
+# %% ../../nbs/21_foundations/04_corruptions.ipynb #f9dc2320
+class pixelating(separable):
+    "Means over blocks of 2, 4, ... 2^levels pixels in equal shares of (0, 1]; blocks at the far edges may be cut (Bansal et al. 2023)."
+    def __init__(
+        self,
+        levels: int = 3,  # halvings of the resolution at t = 1
+    ):
+        if levels < 1: raise ValueError(f"{levels} halvings: pixelating takes at least one")
+        self.levels = levels
+    def block(self, t) -> Tensor:
+        "Side of a block in pixels, shaped like t: 1 at t = 0 only."
+        return 2 ** (self.levels * torch.as_tensor(t, dtype=torch.float64) - 1e-6).ceil().clamp_min(0).long()
+    def matrix(self, n, t, side):
+        member = torch.arange(n) // self.block(t)[:, None]
+        same = (member[:, :, None] == member[:, None]).double()
+        return same / same.sum(-1, keepdim=True)
+
+# %% ../../nbs/21_foundations/04_corruptions.ipynb #24e81b98
+class gaussian_masking(Corruption):
+    "A soft hole that grows around a centre: products of 1 - Gaussian bumps, toward a fill value (Bansal et al. 2023)."
+    def __init__(
+        self,
+        width: float = 0.18,  # standard deviation of the last bump, in image sides (the paper's: 5 of 28 pixels)
+        steps: int = 50,      # bumps, their widths growing linearly
+        random: bool = True,  # False: always around the middle
+        fill: float = 0.0,    # the value inside the hole (0 = mid gray)
+    ):
+        if width <= 0 or steps < 1:
+            raise ValueError(f"width {width} and {steps} steps: the mask takes a width above 0 and at least one step")
+        self.width, self.steps, self.random, self.fill = width, steps, random, fill
+    def draw(self, shape, generator=None):
+        "(B, 2) centres (y, x) in [0, 1]."
+        if not self.random: return torch.full((shape[0], 2), 0.5, device=generator.device if generator else None)
+        return torch.rand(shape[0], 2, generator=generator, device=generator.device if generator else None)
+    def mask(self, t: Tensor, z: Tensor, height: int, width: int) -> Tensor:
+        "(B, 1, H, W) share of the image that is left, in z's dtype."
+        side, times = max(height, width), t.to(z)[:, None, None]
+        y, x = (torch.arange(n, device=z.device).add(0.5).to(z) for n in (height, width))
+        r2 = (y[None, :, None] - height * z[:, 0, None, None]) ** 2 + (x[None, None, :] - width * z[:, 1, None, None]) ** 2
+        left = torch.ones_like(r2)
+        for i in range(math.ceil(float(t.max()) * self.steps)):
+            tau = self.width * side * (i + 1) / self.steps
+            left = left * (-torch.expm1(-r2 / (2 * tau**2))) ** (self.steps * times - i).clamp(0, 1)
+        return left[:, None]
+    def __call__(self, x0, t, z):
+        t, z = _times(t, x0), _drawn(z, x0, "centre")
+        m = self.mask(t, z.to(x0.dtype), *x0.shape[-2:])
+        return torch.where((t > 0).to(x0.device)[:, None, None, None], self.fill + m * (x0 - self.fill), x0)
+
+# %% ../../nbs/21_foundations/04_corruptions.ipynb #d0a2d04a
+class snowing(Corruption):
+    "Streaks of snow that grow denser and an image that grows pale: no pixel becomes darker (after Hendrycks & Dietterich 2019)."
+    def __init__(
+        self,
+        cover: float = 1.0,   # share of the pixels under snow at t = 1, in (0, 1]
+        pale: float = 0.3,    # how far the image is drawn toward pale gray at t = 1
+        streak: int = 3,      # pixels that a flake moves along the diagonal
+    ):
+        if not 0 < cover <= 1 or not 0 <= pale <= 1 or streak < 1:
+            raise ValueError(f"cover {cover}, pale {pale}, streak {streak}: expected 0 < cover <= 1, 0 <= pale <= 1, streak >= 1")
+        self.cover, self.pale, self.streak = cover, pale, streak
+    def draw(self, shape, generator=None):
+        "(B, 1, H, W) streaks, every pixel uniform on [0, 1]: how deep it lies in snow."
+        B, _, H, W = shape
+        noise = torch.randn(B, 1, H, W, generator=generator, device=generator.device if generator else None)
+        moved = sum(noise.roll((i, i), (2, 3)) for i in range(self.streak)) / math.sqrt(self.streak)
+        return torch.special.ndtr(moved)
+    def layer(self, t: Tensor, z: Tensor) -> Tensor:
+        "(B, 1, H, W) opacity of the snow at t, in [0, t]."
+        return (z - 1 + self.cover * t).clamp_min(0) / self.cover
+    def __call__(self, x0, t, z):
+        t, z = _times(t, x0).to(x0.device, x0.dtype)[:, None, None, None], _drawn(z, x0, "flake field")
+        gray = (0.75 * x0.mean(1, keepdim=True) + 0.75).clamp_max(1)                     # 1.5 g + 0.5 of an image in [0, 1]
+        under = x0 + self.pale * t * (torch.maximum(x0, gray) - x0)
+        return torch.where(t > 0, under + self.layer(t, z.to(x0.dtype)) * (1 - under), x0)
+
+# %% ../../nbs/21_foundations/04_corruptions.ipynb #c6a46235
+class patch_pca(Corruption):
+    "Patches lose their principal components, the weakest first, to the mean patch at t = 1; `values` are the variances, largest first."
+    def __init__(
+        self,
+        images: Tensor,  # (N, C, H, W) to fit the components to
+        patch: int = 4,  # side of a patch, divides H and W
+    ):
+        self.patch = patch
+        rows = self._rows(images).double().flatten(0, 1)
+        self.mean, values_vectors = rows.mean(0), torch.linalg.eigh(torch.cov(rows.T, correction=0))
+        self.values, self.vectors = values_vectors[0].flip(0).clamp_min(0), values_vectors[1].flip(1)
+    def _rows(self, x):
+        "(B, patches, C patch^2) of images (B, C, H, W)."
+        if x.dim() != 4 or any(s % self.patch for s in x.shape[-2:]):
+            raise ValueError(f"images of shape {tuple(x.shape)}: patches of {self.patch} pixels must divide both sides")
+        return F.unfold(x, self.patch, stride=self.patch).mT
+    def draw(self, shape, generator=None): return None
+    def __call__(self, x0, t, z=None):
+        t, D = _times(t, x0), len(self.values)
+        rows = self._rows(x0)
+        if rows.shape[-1] != D: raise ValueError(f"patches of {rows.shape[-1]} numbers, the components have {D}: fit them to such images")
+        keep = (D * (1 - t)[:, None] - torch.arange(D)).clamp(0, 1).to(x0)[:, None]      # (B or 1, 1, D)
+        mean, vectors = self.mean.to(x0), self.vectors.to(x0)
+        rows = mean + ((rows - mean) @ vectors * keep) @ vectors.mT
+        return torch.where((t > 0).to(x0.device)[:, None, None, None], F.fold(rows.mT, x0.shape[-2:], self.patch, stride=self.patch), x0)
 
 # %% ../../nbs/21_foundations/04_corruptions.ipynb #9b6c88ab
 def item_noise(
