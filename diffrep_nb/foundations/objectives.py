@@ -5,14 +5,21 @@
 # %% ../../nbs/21_foundations/07_objectives.ipynb #78ba64da
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from .denoisers import Denoiser, check_kind
-from .paths import Path, corrupt, expand
+from .corruptions import item_noise
+from .denoisers import Denoiser, Pred, check_kind
+from .paths import Coef, Path, corrupt, expand
+from .sampling import ddpm, posterior, timesteps
 
 # %% auto #0
-__all__ = ['weights', 'error_ratio', 'denoising_loss']
+__all__ = ['weights', 'lambdas', 'error_ratio', 'min_snr', 'p2', 'edm_weight', 'denoising_loss', 'score_matching_loss',
+           'lognormal_times', 'LossAwareSteps', 'discretised_log_prob', 'gaussian_kl', 'reverse_step', 'vlb_term',
+           'Bound', 'vlb', 'hybrid_loss', 'ddim_gamma']
 
 # %% ../../nbs/21_foundations/07_objectives.ipynb #202ee0d6
 def error_ratio(
@@ -22,10 +29,32 @@ def error_ratio(
 ) -> Tensor:
     "|error in `kind`| / |error in x0| at t, shaped like t."
     c = path(t)
-    return {"x0": torch.ones_like(c.alpha), "eps": c.alpha / c.sigma, "score": c.alpha / c.sigma**2, "v": (c.alpha**2 + c.sigma**2) / c.sigma,
-            "u": (c.d_alpha * c.sigma - c.alpha * c.d_sigma).abs() / c.sigma}[check_kind(kind)]
+    return {"x0": torch.ones_like(c.alpha), "eps": c.alpha / c.sigma, "score": c.alpha / c.sigma**2,
+            "v": (c.alpha**2 + c.sigma**2) / c.sigma, "u": (c.d_alpha * c.sigma - c.alpha * c.d_sigma).abs() / c.sigma}[check_kind(kind)]
 
 # %% ../../nbs/21_foundations/07_objectives.ipynb #0a06ac3b
+def min_snr(
+    limit: float = 5.0,  # largest weight
+):
+    "The weight min(SNR, limit) (Hang et al. 2023)."
+    return lambda path, t: path.logsnr(t).exp().clamp(max=limit)
+
+
+def p2(
+    k: float = 1.0,      # where the weight turns over
+    gamma: float = 1.0,  # how strongly clean levels are held back; 0 is the simple loss
+):
+    "The weight SNR / (k + SNR)^gamma (Choi et al. 2022, eq. 8)."
+    return lambda path, t: path.logsnr(t).exp() / (k + path.logsnr(t).exp()) ** gamma
+
+
+def edm_weight(
+    sigma_data: float = 0.5,  # standard deviation of the data
+):
+    "The weight that gives every noise level the loss 1 at the start of EDM's training (Karras et al. 2022, table 1)."
+    return lambda path, t: path.logsnr(t).exp() + 1 / sigma_data**2
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #6a3cc27c
 def _snr_slope(path, t):
     "-d SNR / dt, from the exact slopes."
     c = path(t)
@@ -33,15 +62,26 @@ def _snr_slope(path, t):
 
 
 weights = {
+    "x0": lambda path, t: torch.ones_like(path(t).alpha),
     "simple": lambda path, t: path.logsnr(t).exp(),
-    "min_snr": lambda path, t: path.logsnr(t).exp().clamp(max=5.0),
-    "edm": lambda path, t: path.logsnr(t).exp() + 1 / 0.25,
-    "p2": lambda path, t: torch.sigmoid(path.logsnr(t)),
+    "v": lambda path, t: error_ratio(path, "v", t) ** 2,
+    "flow": lambda path, t: error_ratio(path, "u", t) ** 2,
+    "truncated": lambda path, t: path.logsnr(t).exp().clamp(min=1.0),
+    "min_snr": min_snr(),
+    "edm": edm_weight(),
+    "p2": p2(),
     "vlb": lambda path, t: 0.5 * _snr_slope(path, t),
     "likelihood": lambda path, t: _snr_slope(path, t),
 }
 
 # %% ../../nbs/21_foundations/07_objectives.ipynb #cfda5ff8
+def _truth(path, x0, t, eps, kind):
+    "What a perfect prediction of `kind` would be, from the x0 and eps that made x_t."
+    if kind in ("x0", "eps"): return x0 if kind == "x0" else eps
+    a, s, da, ds = (expand(c, x0) for c in path(t))
+    return a * eps - s * x0 if kind == "v" else da * x0 + ds * eps if kind == "u" else -eps / s
+
+
 def denoising_loss(
     denoiser: Denoiser,
     x0: Tensor,            # (B, ...) data
@@ -49,7 +89,7 @@ def denoising_loss(
     eps: Tensor,           # noise, shaped like x0
     cond=None,             # Cond or None
     target: str = "eps",   # the form in which the error is measured
-    weight=None,           # None (plain squared error of the target), a name in `weights`, or a function (path, t) -> weight on the x0-error
+    weight=None,           # None (plain error of the target), a name in `weights`, or a function (path, t) -> weight on the x0-error
 ) -> Tensor:
     "(B,) mean squared error per item (Ho et al. 2020, eq. 14 for target eps). ValueError for an unknown target or weight."
     check_kind(target)
@@ -57,14 +97,239 @@ def denoising_loss(
         if weight not in weights: raise ValueError(f"unknown weight {weight!r}: use one of {', '.join(weights)}, or a function (path, t)")
         weight = weights[weight]
     pred = denoiser(corrupt(denoiser.path, x0, t, eps), t, cond)
-    truth = pred.replace("x0", x0) if target == "x0" else pred.replace("eps", eps) if target == "eps" else _truth(denoiser.path, x0, t, eps, target)
-    error = (getattr(pred, target) - getattr(truth, target)).square().flatten(1).mean(1)
+    error = (getattr(pred, target) - _truth(denoiser.path, x0, t, eps, target)).square().flatten(1).mean(1)
     if weight is None: return error
     return error * expand((weight(denoiser.path, t) / error_ratio(denoiser.path, target, t) ** 2), error)
 
+# %% ../../nbs/21_foundations/07_objectives.ipynb #5c97b3bf
+lambdas = {
+    "one": lambda path, t: torch.ones_like(path(t).alpha),
+    "sigma2": lambda path, t: path(t).sigma ** 2,
+    "likelihood": lambda path, t: _snr_slope(path, t) * path(t).sigma ** 4 / path(t).alpha ** 2,   # g^2
+}
 
-class _truth:
-    "The true v, u or score of known x0 and eps, under the attribute of that name."
-    def __init__(self, path, x0, t, eps, kind):
-        a, s, da, ds = (expand(c, x0) for c in path(t))
-        setattr(self, kind, a * eps - s * x0 if kind == "v" else da * x0 + ds * eps if kind == "u" else -eps / s)
+
+def score_matching_loss(
+    denoiser: Denoiser,
+    x0: Tensor,      # (B, ...) data
+    t,               # () or (B,) time in (0, 1)
+    eps: Tensor,     # noise, shaped like x0
+    lam="sigma2",    # a name in `lambdas`, or a function (path, t) -> weight on the squared score error
+    cond=None,       # Cond or None
+) -> Tensor:
+    "(B,) lam |s - grad ln q(x_t | x0)|^2 per dimension (Song et al. 2021, eq. 7). ValueError for an unknown lam."
+    if not callable(lam) and lam not in lambdas:
+        raise ValueError(f"unknown lam {lam!r}: use one of {', '.join(lambdas)}, or a function (path, t)")
+    rate = lam if callable(lam) else lambdas[lam]
+    return denoising_loss(denoiser, x0, t, eps, cond, "score", lambda path, t: rate(path, t) * error_ratio(path, "score", t) ** 2)
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #e2618013
+def lognormal_times(
+    path: Path,
+    n: int,               # how many
+    mean: float = -1.2,   # of ln(sigma / alpha)
+    std: float = 1.2,     # of ln(sigma / alpha)
+    generator: torch.Generator | None = None,
+    t_min: float = 1e-3,  # times below are moved here
+) -> Tensor:
+    "(n,) float64 times whose log noise level is normal, cut to [t_min, end of the span] (Karras et al. 2022, table 1)."
+    z = torch.randn(n, generator=generator, dtype=torch.float64, device=generator.device if generator else None)
+    return path.t_at(-2 * (mean + std * z)).clamp(t_min, path.span[1])
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #7c233b07
+class LossAwareSteps:
+    "Draws steps k in 0 .. T-1 in proportion to the root mean square of their last losses (Nichol & Dhariwal 2021, eq. 18)."
+    def __init__(
+        self,
+        T: int,                   # steps
+        history: int = 10,        # losses remembered per step; uniform until every step has as many
+        uniform: float = 0.001,   # share of the draws that stays uniform
+    ):
+        if T < 1 or history < 1: raise ValueError(f"T and history must be at least 1, got {T} and {history}")
+        if not 0 < uniform <= 1: raise ValueError(f"uniform is a share in (0, 1], got {uniform}: at 0 a step could be lost for ever")
+        self.T, self.history, self.uniform = T, history, uniform
+        self.losses, self.seen = torch.zeros(T, history, dtype=torch.float64), torch.zeros(T, dtype=torch.long)
+
+    @property
+    def probabilities(self) -> Tensor:
+        "(T,) float64 chance of each step."
+        if bool((self.seen < self.history).any()): return torch.full((self.T,), 1 / self.T, dtype=torch.float64)
+        root = self.losses.square().mean(1).sqrt().clamp_min(1e-300)
+        return (1 - self.uniform) * root / root.sum() + self.uniform / self.T
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> tuple:
+        "((n,) steps, (n,) weights 1 / (T p) that keep the mean loss unbiased)."
+        p = self.probabilities
+        k = torch.multinomial(p, n, replacement=True, generator=generator)
+        return k, 1 / (self.T * p[k])
+
+    def update(
+        self,
+        k: Tensor,       # (n,) steps
+        losses: Tensor,  # (n,) their losses, before weighting
+    ):
+        "Remembers the losses, the oldest of a step making room. ValueError for losses that are not finite."
+        if not bool(losses.isfinite().all()): raise ValueError("a loss is not finite: it would rule the draws from then on")
+        for i, value in zip(k.tolist(), losses.detach().double().cpu().tolist()):
+            self.losses[i, self.seen[i] % self.history] = value
+            self.seen[i] += 1
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #f0d875cf
+def discretised_log_prob(
+    x0: Tensor,          # (B, ...) data in [-1, 1]; read as the nearest level
+    mean: Tensor,        # of the Gaussian, shaped like x0
+    std,                 # its standard deviation, broadcasting with mean
+    levels: int = 256,   # values a pixel has, evenly spaced over [-1, 1]
+) -> Tensor:
+    "float64 ln of the Gaussian's mass in each pixel's bin, shaped like x0 (Ho et al. 2020, eq. 13)."
+    if levels < 2: raise ValueError(f"a pixel has at least 2 levels, got {levels}")
+    k = ((x0.double() + 1) * (levels - 1) / 2).round()
+    if bool(((k < 0) | (k > levels - 1)).any()):
+        raise ValueError(f"data run from -1 to 1, got {x0.min().item():g} to {x0.max().item():g}")
+    off = 2 * k / (levels - 1) - 1 - mean.double()
+    low, high = ((off + d / (levels - 1)) / std for d in (-1, 1))
+    low, high = torch.where(k == 0, -torch.inf, low), torch.where(k == levels - 1, torch.inf, high)
+    low, high = torch.where(off > 0, -high, low), torch.where(off > 0, -low, high)   # the lower tail: no cancellation there
+    big = torch.special.log_ndtr(high)
+    return big + torch.log1p(-(torch.special.log_ndtr(low) - big).exp().clamp(max=1 - 1e-15))
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #3b34c98b
+def gaussian_kl(
+    mean_q: Tensor, var_q: Tensor,  # of q
+    mean_p: Tensor, var_p: Tensor,  # of p; all broadcast together
+) -> Tensor:
+    "KL(q || p) of Gaussians in nats, element by element."
+    return 0.5 * ((var_q / var_p - 1 - (var_q / var_p).log()) + (mean_q - mean_p) ** 2 / var_p)
+
+
+def _wide(path, x):
+    "The path with coefficients in float64 that multiply (B, ...) tensors like x."
+    return lambda t: Coef(*(c.to(x.device).reshape(-1, *[1] * (x.dim() - 1)) for c in path(t)))
+
+
+def _transition(pred, s, before):
+    "(weight of x_t, weight of x0, small variance, large variance, whether s has sigma 0), small replaced where it would be 0."
+    at, t = _wide(pred.path, pred.x_t), torch.as_tensor(pred.t, dtype=torch.float64)
+    from_x, from_x0, small, large = posterior(at, t, s)
+    last = at(s).sigma == 0
+    if bool(last.any()):
+        before = (2 * t - torch.as_tensor(s, dtype=torch.float64)).clamp(max=1) if before is None else before
+        small = torch.where(last, posterior(at, before, t)[2], small)
+    return from_x, from_x0, small, large, last
+
+
+def reverse_step(
+    pred: Pred,              # a denoiser's answer at (x_t, t)
+    s,                       # () or (B,) the earlier time
+    variance="small",        # small, large, learned, or a function (pred, t, s) -> variance
+    before=None,             # the grid's time before t, for the step onto sigma = 0; default t + (t - s)
+) -> tuple:
+    "(mean, variance) of p(x_s | x_t), float64 (Ho et al. 2020, eq. 11; Nichol & Dhariwal 2021, eq. 15)."
+    from_x, from_x0, small, large, last = _transition(pred, s, before)
+    mean = from_x * pred.x_t + from_x0 * pred.x0
+    if callable(variance): return mean, torch.as_tensor(variance(pred, pred.t, s), dtype=torch.float64)
+    if variance == "large": large = torch.where(last, small, large)            # as DDPM's published code
+    return mean, ddpm(variance).choose(pred, small, large)
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #b7cf6fee
+def _term(pred, x0, s, variance, levels, before=None, freeze_mean=False):
+    "(B,) nats: the divergence of one step, or the reconstruction where s has sigma 0."
+    from_x, from_x0, small, _, last = _transition(pred, s, before)
+    mean, var = reverse_step(pred, s, variance, before)
+    if freeze_mean: mean = mean.detach()
+    kl = gaussian_kl(from_x * pred.x_t + from_x0 * x0, small, mean, var)
+    if not bool(last.any()): return kl.flatten(1).sum(1)
+    if levels is None: nll = 0.5 * ((x0 - mean) ** 2 / var + (2 * math.pi * var).log())
+    else: nll = -discretised_log_prob(x0, mean, var.sqrt(), levels)
+    return torch.where(last, nll, kl).flatten(1).sum(1)
+
+
+def vlb_term(
+    denoiser: Denoiser,
+    x0: Tensor,            # (B, ...) data
+    t,                     # () or (B,) time
+    s,                     # () or (B,) the earlier time of the same step
+    eps: Tensor,           # noise, shaped like x0
+    cond=None,             # Cond or None
+    variance="small",      # small, large, learned, or a function (pred, t, s) -> variance
+    levels: int | None = 256,  # values a pixel has; None: a continuous density
+    before=None,           # as in `reverse_step`
+) -> Tensor:
+    "(B,) float64 nats, summed over dimensions: KL(q(x_s | x_t, x0) || p(x_s | x_t)), or -ln p(x0 | x_t) where s has sigma 0."
+    return _term(denoiser(corrupt(denoiser.path, x0, t, eps), t, cond), x0, s, variance, levels, before)
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #9fefcd38
+class Bound(NamedTuple):
+    "A bound on -ln p(x0) in its parts, each in nats per item; `.nats` is the total, `.bits` bits per dimension."
+    prior: Tensor           # (B,) KL(q(x_1 | x0) || prior)
+    diffusion: Tensor       # (terms, B) in the order of the grid, from noise to data
+    reconstruction: Tensor  # (B,) -ln p(x0 | the last x_t)
+    dims: int               # D, numbers per item
+
+    @property
+    def nats(self) -> Tensor: return self.prior + self.diffusion.sum(0) + self.reconstruction
+
+    @property
+    def bits(self) -> Tensor: return self.nats / (self.dims * math.log(2))
+
+
+@torch.no_grad()
+def vlb(
+    denoiser: Denoiser,
+    x0: Tensor,                   # (B, ...) data in [-1, 1]
+    ts=None,                      # (n + 1,) descending times that end at sigma = 0; default: the path's table, else 1000 steps
+    variance="small",             # small, large, learned, or a function (pred, t, s) -> variance
+    levels: int | None = 256,     # values a pixel has; None: a continuous density
+    cond=None,                    # Cond or None
+    prior: float | None = None,   # its standard deviation; default sigma(ts[0]), from which `start` draws
+    seed: int = 0,                # of the noise of every term
+    items: Tensor | None = None,  # (B,) item numbers
+    eps: Tensor | None = None,    # instead: one noise field for all terms
+) -> Bound:
+    "The variational bound, its noise drawn once per term (Ho et al. 2020, eq. 5). ValueError for a grid that does not fit."
+    path = denoiser.path
+    ts = timesteps(getattr(path, "T", 1000), path) if ts is None else torch.as_tensor(ts, dtype=torch.float64)
+    if len(ts) < 3 or not bool((ts.diff() < 0).all()): raise ValueError(f"ts are at least three descending times, got {ts.tolist()[:5]}")
+    if path(ts[-1]).sigma > 0:
+        raise ValueError(f"{path!r} still has noise at the last time {ts[-1].item():g}: use `bound` of foundations.vdm")
+    c, std = path(ts[0]), prior or float(path(ts[0]).sigma)
+    one = torch.ones((), dtype=torch.float64)
+    first = gaussian_kl(c.alpha * x0.double(), c.sigma**2, 0 * one, std**2 * one)
+    terms = []
+    for i, (t, s) in enumerate(zip(ts[:-1], ts[1:])):
+        z = item_noise(x0.shape, seed, items, i, "vlb").to(x0) if eps is None else eps
+        terms.append(vlb_term(denoiser, x0, t, s, z, cond, variance, levels, ts[i - 1] if i else None))
+    return Bound(first.flatten(1).sum(1), torch.stack(terms[:-1]), terms[-1], x0[0].numel())
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #6c6af128
+def hybrid_loss(
+    denoiser: Denoiser,        # its network returns 2C channels
+    x0: Tensor,                # (B, ...) data in [-1, 1]
+    t,                         # () or (B,) times k / steps, k = 1 .. steps
+    eps: Tensor,               # noise, shaped like x0
+    cond=None,                 # Cond or None
+    steps: int = 1000,         # T of the chain whose bound is meant
+    weight: float = 0.001,     # of the bound, bits per dimension
+    levels: int | None = 256,  # values a pixel has; None: a continuous density
+) -> Tensor:
+    "(B,) simple loss + weight * bound, the mean detached in the bound (Nichol & Dhariwal 2021, eq. 16). ValueError for t off the grid."
+    k = (torch.as_tensor(t, dtype=torch.float64) * steps).round()
+    if bool((k < 1).any()) or not torch.allclose(k / steps, torch.as_tensor(t, dtype=torch.float64), rtol=0, atol=1e-6):
+        raise ValueError(f"the bound of {steps} steps is defined at t = k / {steps}, k >= 1: draw t there")
+    pred = denoiser(corrupt(denoiser.path, x0, k / steps, eps), k / steps, cond)
+    simple = (pred.eps - eps).square().flatten(1).mean(1)
+    bound = _term(pred, x0, (k - 1) / steps, "learned", levels, freeze_mean=True) / (x0[0].numel() * math.log(2))
+    return simple + weight * steps * bound.to(simple.dtype)
+
+# %% ../../nbs/21_foundations/07_objectives.ipynb #30285e57
+def ddim_gamma(
+    path: Path,
+    t, s,        # () or (n,) times of steps, s < t
+    variance,    # of each step's noise, > 0, at most sigma(s)^2 where s > 0
+) -> Tensor:
+    "Weight of |eps - eps_theta|^2 in the bound of DDIM's process, float64 (Song et al. 2021, theorem 1). ValueError for a variance of 0."
+    a, b, var = path(t), path(s), torch.as_tensor(variance, dtype=torch.float64)
+    if bool((var <= 0).any()): raise ValueError("the deterministic process (variance 0) has no bound: its densities are infinite")
+    rest = torch.where(b.sigma > 0, b.sigma**2 - var, 0.0)
+    if bool((rest < 0).any()): raise ValueError("a step cannot add more noise than there is at s: variance <= sigma(s)^2")
+    return (b.alpha - rest.sqrt() * a.alpha / a.sigma) ** 2 / (2 * var) * a.sigma**2 / a.alpha**2

@@ -88,9 +88,10 @@ class ddpm(SamplerStep):
 
     def variance_of(self, path, pred, t, s):
         small, large = posterior(path, t, s)[2:]
-        return self._choose(pred, small, large)
+        return self.choose(pred, small, large)
 
-    def _choose(self, pred, small, large):
+    def choose(self, pred, small, large):
+        "The variance between the posterior's and the whole that this sampler takes."
         if self.variance != "learned": return small if self.variance == "small" else large
         if pred.var is None:
             raise ValueError("variance='learned' wants a network with twice the image's channels; this one returned none to spare")
@@ -102,7 +103,7 @@ class ddpm(SamplerStep):
         from_x, from_x0, small, large = posterior(denoiser.path, t, s)
         mean = from_x * x + from_x0 * pred.x0
         if denoiser.path(s).sigma == 0: return mean, pred, state
-        return mean + self._choose(pred, small, large).sqrt() * noise, pred, state
+        return mean + self.choose(pred, small, large).sqrt() * noise, pred, state
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #d28494e5
 class ddim(SamplerStep):
