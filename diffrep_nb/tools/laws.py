@@ -241,7 +241,7 @@ def clean_in_step(
 
 # %% ../../nbs/80_tools/08_laws.ipynb #dce3c7b4
 _folders = "home|Users|root|tmp|mnt|opt|var/folders|private|content|workspace"
-machine_path = re.compile(rf"(?<![\w.:/~-])(?:/(?:{_folders})/|[A-Za-z]:\\Users\\)[\w.+-]")
+machine_path = re.compile(rf"(?<![\w.:/~-])(?:(?:(?:\.\./)*\.\.)?/(?:{_folders})/|[A-Za-z]:\\Users\\)[\w.+-]")
 
 
 def names_machine(

@@ -21,6 +21,7 @@ from ..core.data import batches, get_dataset
 from ..core.metrics import Judge, judge_scores
 from ..core.training import derive_seed, load_state, seeded, to_device, train, warmup_cosine
 from ..foundations import paths
+from ..foundations.cond import Cond, dropped
 from ..foundations.denoisers import Denoiser, as_denoiser
 from ..foundations.objectives import denoising_loss
 from ..foundations.sampling import clip, generate
@@ -49,10 +50,14 @@ recipes = {
     "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=3000, snapshots=[100, 300, 1000]),
     "shapes-unet": _unet("shapes:40000", 32, 3, steps=10000, snapshots=[250, 1000, 2000, 5000]),
     "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[250, 1000, 2000, 4000]),
+    "digits-class": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4], classes=10), drop=0.1, steps=3000, snapshots=[188, 1000]),
+    "fashion_mnist-class": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, steps=3600, snapshots=[225, 1000]),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
     "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=700),
     "fashion_mnist-judge": _judge("fashion_mnist", 28, 1, 10, steps=1500),
 }
+for name, step in (("digits-class", 188), ("fashion_mnist-class", 225)):              # 1/16 of the training: autoguidance's weak networks
+    recipes[name + "-weak"] = recipes[name] | dict(snapshot_of=name, steps=step, snapshots=[])
 
 
 def get_recipe(name: str) -> dict:
@@ -109,12 +114,13 @@ def net_kind(
 
 
 def step_loss(
-    recipe: dict,     # as in `recipes`; `kind` and `weight` may be left out
+    recipe: dict,     # as in `recipes`; `kind` and `weight` may be left out; `drop`: told the label, hidden with this probability
     net: nn.Module,   # to be trained
 ):
     "The loss (batch, generator) -> scalar of a recipe's task; ValueError for an unknown one."
     if recipe["make"] == "judge": return lambda b, g: nn.functional.cross_entropy(net(b["x0"]), b["label"])
-    kind, weight = net_kind(recipe), recipe.get("weight")
+    kind, weight, drop = net_kind(recipe), recipe.get("weight"), recipe.get("drop")
+    if drop is not None and recipe["net"].get("classes") is None: raise ValueError("drop hides labels from a net that takes none: set classes in net")
     denoiser = as_denoiser(net, make_path(recipe["path"]), kind)
     def noisy(t):
         def loss(b, g):
@@ -122,7 +128,8 @@ def step_loss(
             times = torch.rand(n, generator=g, device=g.device) if t is None else torch.full((n,), t, device=g.device)
             if weight is not None: times = times.clamp(1e-4, 1 - 1e-4)                 # weights may have poles at both ends
             eps = torch.randn(b["x0"].shape, generator=g, device=g.device)
-            return denoising_loss(denoiser, b["x0"], times, eps, target=kind, weight=weight).mean()
+            cond = None if drop is None else dropped(Cond(label=b["label"]), drop, g)
+            return denoising_loss(denoiser, b["x0"], times, eps, cond, target=kind, weight=weight).mean()
         return loss
     if recipe["task"] == "denoise": return noisy(None)
     if recipe["task"] == "denoise_at": return noisy(recipe["t"])
@@ -285,12 +292,16 @@ def quality(
     seed: int = 0,
     nearest: bool = True, # also the distance to the nearest training image
 ) -> tuple:
-    "(scores of `judge_scores`, the samples): n samples by DDIM against the data set's test images."
+    "(scores of `judge_scores`, samples by DDIM); `obeys`: the share that the judge takes for the class asked for (all in turn)."
     size = denoiser.net.size
     real = get_dataset(data, "test", size=size)
     known = get_dataset(data, "pretrain", size=size)[:5000] if nearest else None
-    fake = generate(denoiser, n, steps=steps, seed=seed, project=clip).cpu()
-    return judge_scores(load_pretrained(f"{data.split(':')[0]}-judge"), fake, real[:2 * n], known), fake
+    classes = getattr(denoiser.net, "classes", None)
+    asked = Cond(label=torch.arange(n) % classes) if classes else None
+    fake, judge = generate(denoiser, n, cond=asked, steps=steps, seed=seed, project=clip).cpu(), load_pretrained(f"{data.split(':')[0]}-judge")
+    scores = judge_scores(judge, fake, real[:2 * n], known)
+    if asked is not None: scores["obeys"] = (judge.probs(fake).argmax(1) == asked.label).float().mean().item()
+    return scores, fake
 
 
 def probe_accuracy(
@@ -356,9 +367,11 @@ def make(
     from diffrep_nb.tools.execute import hardware
     from diffrep_nb.tools.runs import commit
     recipe, root = get_recipe(name), home()
-    folder, target = root / ".work" / "zoo" / name, (zoo or root / "data" / "zoo") / name
-    net, secs, curve = fit(recipe, folder, device, progress)
-    fields = ("data", "split", "task", "weight", "steps", "batch", "lr", "ema", "seed")
+    base, target = recipe.get("snapshot_of", name), (zoo or root / "data" / "zoo") / name
+    folder = root / ".work" / "zoo" / base
+    net, secs, curve = fit(get_recipe(base), folder, device, progress)
+    if base != name: secs, net = next((at, n) for step, at, n in snapshots(get_recipe(base), folder) if step == recipe["steps"])
+    fields = ("data", "split", "task", "drop", "weight", "snapshot_of", "steps", "batch", "lr", "ema", "seed")
     facts = {k: recipe[k] for k in fields if k in recipe}
     facts |= dict(secs=round(secs), hardware=hardware(), torch=torch.__version__, commit=commit(root),
                   loss=[[i, round(v, 5)] for i, v in curve[:: max(1, len(curve) // 20)]])
