@@ -5,8 +5,6 @@
 # %% ../../nbs/22_backbones/03_dit.ipynb #9fb2eda8
 from __future__ import annotations
 
-import copy
-import math
 import re
 
 import torch
@@ -14,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .hooks import Tapped, watch
-from .unet import sinusoid, zero
+from .hooks import Tapped, attend
+from .unet import Fields, sinusoid, zero
 from ..foundations.cond import Cond, embed_label, require
 
 # %% auto #0
 __all__ = ['conditionings', 'dit_sizes', 'patchify', 'unpatchify', 'sincos_2d', 'TokenAttention', 'Block', 'TokenNet',
-           'TimeLabel', 'DiT', 'start_weights', 'dit_config', 'tap_table']
+           'TimeLabel', 'DiT', 'start_weights', 'dit_config']
 
 # %% ../../nbs/22_backbones/03_dit.ipynb #958936fd
 def patchify(
@@ -55,21 +53,21 @@ def sincos_2d(
 
 # %% ../../nbs/22_backbones/03_dit.ipynb #c7b2151f
 class TokenAttention(nn.Module):
-    "Attention of tokens to themselves or to `context`; taps `q`, `k`, `v` of shape (B, heads, N, width / heads)."
+    "Attention of tokens to themselves or to `context`; taps `q`, `k`, `v` (B, heads, N, width / heads), `map` (B, heads, N, M)."
     def __init__(self, width, heads, tap, bias=True):
         super().__init__()
         if width % heads: raise ValueError(f"{width} channels cannot be split into {heads} heads")
         self.heads, self.qkv, self.out = heads, nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
-        self.q, self.k, self.v = tap("q"), tap("k"), tap("v")
+        self.q, self.k, self.v, self.map = tap("q"), tap("k"), tap("v"), tap("map")
 
-    def forward(self, x, context=None):                                          # (B, N, D), (B, M, D)
+    def forward(self, x, context=None, mask=None):                               # (B, N, D), (B, M, D), (B, M) True where a token counts
         if context is None: parts = self.qkv(x).chunk(3, dim=-1)
         else:
             D, bias = x.shape[-1], self.qkv.bias
             q = F.linear(x, self.qkv.weight[:D], None if bias is None else bias[:D])
             parts = q, *F.linear(context, self.qkv.weight[D:], None if bias is None else bias[D:]).chunk(2, dim=-1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
-        h = F.scaled_dot_product_attention(self.q(q), self.k(k), self.v(v))
+        h = attend(self.q(q), self.k(k), self.v(v), self.map, None if mask is None else mask[:, None, None])
         return self.out(h.transpose(1, 2).flatten(2))
 
 # %% ../../nbs/22_backbones/03_dit.ipynb #087336c0
@@ -77,16 +75,17 @@ conditionings = ("adaln-zero", "adaln", "in-context", "cross-attention")
 
 
 class Block(nn.Module):
-    "A transformer block, x plus attention plus MLP; taps `in`, `attn.*`, `cross.*`, `mlp.res`, `out`; `res` is what is added to x."
-    def __init__(self, width, heads, tap, ratio=4, conditioning="in-context", bias=True, gelu="tanh", eps=1e-6):
+    "A transformer block, x plus attention plus MLP; taps `in`, `attn.*`, `xattn.*`, `mlp.res`, `out`; `res` is what is added to x."
+    def __init__(self, width, heads, tap, ratio=4, conditioning="in-context", bias=True, gelu="tanh", eps=1e-6, cross=False):
         super().__init__()
+        if conditioning not in conditionings: raise ValueError(f"conditioning {conditioning!r} is none of {', '.join(conditionings)}")
         adaptive, gated = conditioning.startswith("adaln"), conditioning == "adaln-zero"
         def norm(): return nn.LayerNorm(width, eps=eps, elementwise_affine=not adaptive)
         self.start, self.norm1, self.attn = tap("in"), norm(), TokenAttention(width, heads, lambda name: tap(f"attn.{name}"), bias)
         self.attn_res, self.cross = tap("attn.res"), None
-        if conditioning == "cross-attention":
-            self.norm3, self.cross = norm(), TokenAttention(width, heads, lambda name: tap(f"cross.{name}"))
-            self.cross_res = tap("cross.res")
+        if cross or conditioning == "cross-attention":
+            self.norm3, self.cross = norm(), TokenAttention(width, heads, lambda name: tap(f"xattn.{name}"))
+            self.cross_res = tap("xattn.res")
         self.norm2 = norm()
         self.mlp = nn.Sequential(nn.Linear(width, ratio * width), nn.GELU(approximate=gelu), nn.Linear(ratio * width, width))
         self.mlp_res, self.out = tap("mlp.res"), tap("out")
@@ -99,34 +98,49 @@ class Block(nn.Module):
         if told: h = torch.addcmul(told[0], h, 1 + told[1])
         return f(h) if len(told) < 3 else told[2] * f(h)
 
-    def forward(self, x, c=None):                                        # c: (B, width) for adaLN, (B, M, width) for cross-attention
+    def forward(self, x, c=None, context=None, mask=None):               # c: (B, width) for adaLN; context: (B, M, width); mask of either
         told = () if self.modulation is None else self.modulation(c)[:, None].split(c.shape[-1], dim=-1)
-        x = self.start(x)
-        x = x + self.attn_res(self.branch(self.norm1, self.attn, x, told[:len(told) // 2]))
-        if self.cross is not None: x = x + self.cross_res(self.cross(self.norm3(x), c))
+        x, own = self.start(x), mask if self.cross is None else None     # without cross-attention the mask is of the tokens themselves
+        x = x + self.attn_res(self.branch(self.norm1, lambda h: self.attn(h, mask=own), x, told[:len(told) // 2]))
+        if self.cross is not None: x = x + self.cross_res(self.cross(self.norm3(x), context, mask))
         return self.out(x + self.mlp_res(self.branch(self.norm2, self.mlp, x, told[len(told) // 2:])))
 
 # %% ../../nbs/22_backbones/03_dit.ipynb #b2c3e47b
 class TokenNet(Tapped):
     "A backbone over the patches of square images; ValueError if patches do not tile them."
-    def __init__(self, size, channels, patch, first=0, checkpointing=False):
+    def __init__(self, size, channels, patch, width, classes=None, first=0, checkpointing=False, **fields):
         super().__init__()
         if size % patch: raise ValueError(f"patches of {patch} need a size divisible by {patch}, got {size}: pad or choose another patch")
         self.size, self.channels, self.patch, self.side = size, channels, patch, size // patch
         self.tokens, self.first, self.checkpointing = self.side**2, first, checkpointing    # image tokens, and where they begin
+        self.classes, self.fields = classes, Fields(width, **fields)
+        self.word = nn.Linear(self.fields.dim, width) if self.fields.dim else None          # what is told in tokens, as tokens of ours
 
     @property
     def shape(self) -> tuple:
         "(C, H, W) of one image."
         return self.channels, self.size, self.size
 
-    def check(self, x, t):
-        "Nothing; ValueError where images or times are not what the network was built for."
+    def check(self, x, t, cond):
+        "Nothing; ValueError where images, times or conditions are not what the network was built for."
+        require(cond, (("label",) if self.classes else ()) + self.fields.takes, type(self).__name__)
         if x.dim() != 4 or tuple(x.shape[1:]) != self.shape:
             expected = ", ".join(map(str, self.shape))
             raise ValueError(f"this {type(self).__name__} takes (B, {expected}), got {tuple(x.shape)}: build one for images of this shape")
         if t.dim() > 1 or (t.dim() == 1 and len(t) != len(x)):
             raise ValueError(f"t is a scalar or has one value per image, got {tuple(t.shape)} for {len(x)} images")
+
+    def with_vector(self, told, cond) -> Tensor:
+        "(B, M + 1, width): what is told, and the condition's vector or its null; unchanged if the network takes none."
+        if "vector" not in self.fields.takes: return told
+        return torch.cat([told, self.fields.embed(cond, len(told))[:, None].to(told.dtype)], dim=1)
+
+    def with_words(self, h, cond) -> tuple:
+        "(h with the condition's tokens after it, mask (B, N + L) or None): what a sequence becomes that tokens are told in."
+        if self.word is None: return h, None
+        words, mask = self.fields.context(cond, len(h))
+        if mask is not None: mask = torch.cat([mask.new_ones(h.shape[:2]), mask], dim=1)
+        return torch.cat([h, self.word(words).to(h.dtype)], dim=1), mask
 
     def run(self, block, *args) -> Tensor:
         "What the block returns, recomputed in the backward pass if `checkpointing`."
@@ -169,33 +183,34 @@ class DiT(TokenNet):
         conditioning: str = "adaln-zero", # or adaln, in-context, cross-attention
         time_shift: int = 0,              # of the time code's frequencies: 0 as published, 1 as in diffusers
         checkpointing: bool = False,      # recompute blocks in the backward pass instead of keeping their activations
+        map_channels: int | None = None,  # takes Cond.map with that many channels, beside those of the image; None: no map
+        vector: int | None = None,        # takes Cond.vector of that size, beside the label
+        tokens: int | None = None,        # takes Cond.tokens of that size: cross-attention in each block; in-context: more tokens
+        neighbours: int | None = None,    # takes Cond.neighbours of that size, as further tokens
     ):
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        if conditioning not in conditionings: raise ValueError(f"conditioning {conditioning!r} is none of {', '.join(conditionings)}")
-        super().__init__(size, channels, patch, checkpointing=checkpointing)
-        self.config, self.classes, self.adaptive, self.conditioning = config, classes, conditioning.startswith("adaln"), conditioning
-        self.stem, self.start = nn.Linear(patch**2 * channels, width), self.tap("tokens")
+        super().__init__(size, channels, patch, width, classes, 0, checkpointing, map_channels=map_channels, vector=vector, tokens=tokens,
+                         neighbours=neighbours)
+        self.config, self.adaptive, self.conditioning = config, conditioning.startswith("adaln"), conditioning
+        self.stem, self.start = nn.Linear(patch**2 * (channels + self.fields.extra), width), self.tap("tokens")
         self.register_buffer("position", sincos_2d(self.side, width), persistent=False)
         self.told = TimeLabel(width, classes, time_shift)
-        def block(i): return Block(width, heads, lambda n: self.tap(f"block.{i}.{n}"), conditioning=conditioning)
-        self.blocks = nn.ModuleList(block(i) for i in range(depth))
-        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=not self.adaptive)
+        cross = self.adaptive and self.word is not None
+        def block(i): return Block(width, heads, lambda n: self.tap(f"block.{i}.{n}"), conditioning=conditioning, cross=cross)
+        self.blocks, self.norm = nn.ModuleList(map(block, range(depth))), nn.LayerNorm(width, eps=1e-6, elementwise_affine=not self.adaptive)
         self.modulation = nn.Linear(width, 2 * width) if self.adaptive else None
         self.out = nn.Linear(width, patch**2 * (out_channels or channels))
         start_weights(self)
 
-    def forward(
-        self,
-        x: Tensor,                  # (B, channels, size, size)
-        t: Tensor,                  # () or (B,) time in [0, 1]
-        cond: Cond | None = None,   # label, if the net was built with classes; None means null
-    ) -> Tensor:
-        self.check(x, t); require(cond, ("label",) if self.classes else (), "DiT")
-        told, h = self.told(t, cond, len(x)), self.stem(patchify(x, self.patch)) + self.position
-        if self.conditioning == "in-context": h, c = torch.cat([h, told.to(h.dtype)], dim=1), None
-        else: c = F.silu(told.sum(1)) if self.adaptive else told
+    def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, size, size); () or (B,) in [0, 1]
+        self.check(x, t, cond)
+        told, h = self.with_vector(self.told(t, cond, len(x)), cond), self.stem(patchify(self.fields.beside(x, cond), self.patch)) + self.position
+        c = context = mask = None
+        if self.conditioning == "in-context": h, mask = self.with_words(torch.cat([h, told.to(h.dtype)], dim=1), cond)
+        elif self.adaptive: c, (context, mask) = F.silu(told.sum(1)), self.with_words(told[:, :0], cond)
+        else: context, mask = self.with_words(told, cond)
         h = self.start(h)
-        for block in self.blocks: h = self.run(block, h, c)
+        for block in self.blocks: h = self.run(block, h, c, context, mask)
         shift_scale = self.modulation(c)[:, None].chunk(2, dim=-1) if self.adaptive else ()
         return unpatchify(Block.branch(self.norm, self.out, h[:, :self.tokens], shift_scale), self.patch, self.size)
 
@@ -211,6 +226,8 @@ def start_weights(
     zero(net.out)
     if net.conditioning == "adaln-zero":
         for m in (net, *net.blocks): zero(m.modulation)
+        for block in net.blocks:
+            if block.cross is not None: zero(block.cross.out)
 
 # %% ../../nbs/22_backbones/03_dit.ipynb #f764d8ae
 dit_sizes = {"S": (384, 12, 6), "B": (768, 12, 12), "L": (1024, 24, 16), "XL": (1152, 28, 16)}   # width, depth, heads
@@ -225,20 +242,3 @@ def dit_config(
     if not found: raise ValueError(f"unknown DiT {name!r}: a letter of {', '.join(dit_sizes)} and a patch, such as 'DiT-XL/2'")
     width, depth, heads = dit_sizes[found[1]]
     return dict(size=32, channels=4, out_channels=8, patch=int(found[2]), width=width, depth=depth, heads=heads, classes=1000) | changes
-
-# %% ../../nbs/22_backbones/03_dit.ipynb #fbf3556e
-def tap_table(
-    net: Tapped,  # any backbone with .shape
-) -> list:
-    "[{tap, channels, stride, shape}] in execution order; stride in pixels, None for what lies on no image grid. Costs no activations."
-    ghost = copy.deepcopy(net).to("meta").eval()
-    with torch.no_grad(), watch(ghost, list(ghost.taps)) as seen:
-        ghost(torch.empty(1, *net.shape, device="meta"), torch.zeros(1, device="meta"))
-    def row(name, h):
-        attended = h.dim() == 4 and name.rpartition(".")[2] in ("q", "k", "v")
-        channels = h.shape[1] * h.shape[3] if attended else h.shape[-1] if h.dim() == 3 else h.shape[1]
-        places = h.shape[2] if attended else h.shape[1] if h.dim() == 3 else h.shape[2] * h.shape[3]
-        side = math.isqrt(places)                                        # a few tokens of time and label do not reach the next square
-        fits = side and net.shape[1] % side == 0 and ".cross.k" not in name and ".cross.v" not in name
-        return dict(tap=name, channels=channels, stride=net.shape[1] // side if fits else None, shape=tuple(h.shape[1:]))
-    return [row(name, seen[name]) for name in ghost.taps]

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
+import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 # %% auto #0
-__all__ = ['Tap', 'Tapped', 'find_taps', 'watch', 'until', 'edit', 'attention_map', 'exact_attention']
+__all__ = ['Tap', 'Tapped', 'find_taps', 'watch', 'until', 'edit', 'attention_map', 'attend', 'exact_attention', 'tap_table',
+           'multiply_adds', 'find_skips', 'draw_backbone']
 
 # %% ../../nbs/22_backbones/01_hooks.ipynb #b01f1d18
 class Tap(nn.Identity):
@@ -93,7 +97,7 @@ def edit(
             new = fn(output)
             if new.shape != output.shape:
                 raise ValueError(f"the edit of tap {name!r} returned shape {tuple(new.shape)}, the activation has {tuple(output.shape)}")
-            return new
+            return new if new is not output else output.view_as(output)      # also what was edited in place is told from what was only read
         return hook
     handles = [tap.register_forward_hook(writer(name, edits[name])) for name, tap in find_taps(net, list(edits)).items()]
     try: yield net
@@ -102,11 +106,31 @@ def edit(
 
 # %% ../../nbs/22_backbones/01_hooks.ipynb #841bba38
 def attention_map(
-    q: Tensor,  # (B, heads, N, d) queries of a tap "*.q"
-    k: Tensor,  # (B, heads, M, d) keys of a tap "*.k"
+    q: Tensor,                    # (B, heads, N, d) queries of a tap "*.q"
+    k: Tensor,                    # (B, heads, M, d) keys of a tap "*.k"
+    mask: Tensor | None = None,   # True where a key may be attended to; broadcasts to (B, heads, N, M)
 ) -> Tensor:
-    "(B, heads, N, M) softmax attention of watched queries and keys (Vaswani et al. 2017, eq. 1)."
-    return (q.float() @ k.float().mT * q.shape[-1] ** -0.5).softmax(-1)
+    "(B, heads, N, M) softmax attention of watched queries and keys, float32 (Vaswani et al. 2017, eq. 1)."
+    kind = q.device.type
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext():
+        scores = q.float() @ k.float().mT * q.shape[-1] ** -0.5
+    return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1)
+
+
+def attend(
+    q: Tensor,                    # (B, heads, N, d)
+    k: Tensor,                    # (B, heads, M, d)
+    v: Tensor,                    # (B, heads, M, d)
+    tap: nn.Module | None = None, # passes the attention map on if it has a hook; an edited map is used as it is
+    mask: Tensor | None = None,   # True where a key may be attended to; broadcasts to (B, heads, N, M)
+) -> Tensor:
+    "(B, heads, N, d) attention; the fused kernel unless the map at `tap` is edited, or half precision on the CPU makes it the slower one."
+    watched, short = tap is not None and tap._forward_hooks, v.device.type == "cpu" and v.dtype.itemsize == 2 and k.shape[2] <= 256
+    if watched or short:
+        weights = attention_map(q, k, mask)
+        given = tap(weights) if watched else weights
+        if short or given is not weights: return given.to(v.dtype) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 @contextlib.contextmanager
@@ -114,3 +138,86 @@ def exact_attention():
     "A block in which attention has second derivatives (the fused CPU kernels have none)."
     from torch.nn.attention import SDPBackend, sdpa_kernel
     with sdpa_kernel(SDPBackend.MATH): yield
+
+# %% ../../nbs/22_backbones/01_hooks.ipynb #f5404ba0
+def _ghost(net):
+    "A copy without numbers, and the inputs of one image."
+    ghost = copy.deepcopy(net).to("meta").eval()
+    return ghost, torch.empty(1, *net.shape, device="meta"), torch.zeros(1, device="meta")
+
+
+def tap_table(
+    net: Tapped,  # any backbone with .shape
+) -> list:
+    "[{tap, channels, stride, shape}] in execution order; stride in pixels, None for what lies on no image grid. Costs no activations."
+    ghost, x, t = _ghost(net)
+    with torch.no_grad(), watch(ghost, list(ghost.taps)) as seen: ghost(x, t)
+    def row(name, h):
+        last = name.rpartition(".")[2]
+        if h.dim() == 3: places, channels = h.shape[1:]                    # tokens
+        elif last == "map": places, channels = h.shape[2:]                 # of an attention map the keys
+        elif last in ("q", "k", "v"): places, channels = h.shape[2], h.shape[1] * h.shape[3]
+        else: places, channels = h.shape[2] * h.shape[3], h.shape[1]
+        side = math.isqrt(places)                                          # a few tokens of time and label do not reach the next square
+        fits = side and net.shape[1] % side == 0 and not name.endswith((".xattn.k", ".xattn.v"))
+        return dict(tap=name, channels=channels, stride=net.shape[1] // side if fits else None, shape=tuple(h.shape[1:]))
+    return [row(name, seen[name]) for name in ghost.taps]
+
+
+def multiply_adds(
+    net: Tapped,  # any backbone with .shape
+) -> int:
+    "Multiply-adds of the matrix products and convolutions in one forward pass of one image, counted by PyTorch."
+    from torch.utils.flop_counter import FlopCounterMode
+    ghost, x, t = _ghost(net)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter: ghost(x, t)
+    return counter.get_total_flops() // 2
+
+# %% ../../nbs/22_backbones/01_hooks.ipynb #2349b407
+def find_skips(
+    net: Tapped,  # any backbone with .shape and taps enc.i.out, dec.i.pre, dec.i.in
+) -> dict[str, list[str]]:
+    "{block of the encoder (or stem): blocks of the decoder that its output reaches without the stream}, found by experiment."
+    early = [name for name in net.taps if name == "stem.out" or name.startswith("enc.") and name.count(".") == 2 and name.endswith(".out")]
+    late = [name for name in net.taps if name.startswith("dec.") and name.endswith(".in") and name.removesuffix("in") + "pre" in net.taps]
+    where = next(net.parameters())
+    x, t = torch.linspace(-1, 1, math.prod(net.shape)).view(1, *net.shape).to(where), torch.full((1,), 0.5).to(where)
+    def run(edits, taps):
+        with torch.no_grad(), edit(net, edits), watch(net, taps) as seen: net(x, t)
+        return dict(seen)
+    hold = {name: (lambda h, v=v: v) for name, v in run({}, early).items()} | {name[:-2] + "pre": torch.zeros_like for name in late}
+    base, found = run(hold, late), {}
+    for name in early:
+        moved = run(hold | {name: lambda h, held=hold[name]: held(h) + 1}, late)
+        arrived = [n.removesuffix(".in") for n in late if not torch.equal(moved[n], base[n])]
+        if arrived: found[name.removesuffix(".out")] = arrived
+    return found
+
+# %% ../../nbs/22_backbones/01_hooks.ipynb #039867f4
+def draw_backbone(
+    ax,                   # matplotlib axes
+    net: Tapped,          # any backbone with .shape
+    skips: bool = True,   # run `find_skips` and draw what it finds
+):
+    "Nothing; draws blocks in order of execution from the taps: height resolution, width channels, dots attention, arcs skips."
+    rows = {row["tap"]: row for row in tap_table(net)}
+    blocks = [n.removesuffix(".out") for n in rows if n == "stem.out" or n.count(".") == 2 and n.endswith(".out")]
+    side = {n: net.shape[1] // (rows[n + ".out"]["stride"] or net.shape[1]) for n in blocks}
+    widest, tallest = max(rows[n + ".out"]["channels"] for n in blocks), max(side.values())
+    colours = dict(enc="#0072B2", dec="#D55E00", mid="#777777", stem="#777777", block="#009E73")
+    for i, name in enumerate(blocks):
+        width, colour = 0.15 + 0.7 * rows[name + ".out"]["channels"] / widest, colours.get(name.split(".")[0], "#AAAAAA")
+        ax.bar(i, side[name], width=width, bottom=-side[name] / 2, color=colour, alpha=0.85)
+        ax.text(i, -0.56 * tallest, f"{name}\n{rows[name + '.out']['channels']}\n{side[name]}²", ha="center", va="top", fontsize=6.5)
+        for j, kind in enumerate(("attn", "xattn")):
+            if f"{name}.{kind}.q" in rows: ax.plot(i, (0.5 - j) * 0.1 * tallest, "o" if kind == "attn" else "D", color="white", ms=4)
+    arcs = find_skips(net) if skips else {}
+    for source, targets in arcs.items():
+        for target in targets:
+            a, b = blocks.index(source), blocks.index(target)
+            ax.annotate("", (b, side[target] / 2), (a, side[source] / 2),
+                        arrowprops=dict(arrowstyle="->", color="#009E73", alpha=0.6, connectionstyle="arc3,rad=-0.3"))
+    longest = max((blocks.index(b) - blocks.index(a) for a, targets in arcs.items() for b in targets), default=0)
+    rise = min(0.15 * longest / len(blocks) * ax.bbox.width / ax.bbox.height, 0.7)         # of the longest arc, as a share of the axes
+    ax.set(xlim=(-0.6, len(blocks) - 0.4), ylim=(-0.85 * tallest, (0.58 + 0.85 * rise) / (1 - rise) * tallest))
+    ax.axis("off")

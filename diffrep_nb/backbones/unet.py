@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from .hooks import Tapped
+from .hooks import Tapped, attend
 from ..foundations.cond import Cond, embed_label, require
 
 # %% auto #0
-__all__ = ['sinusoid', 'zero', 'Attention', 'ResBlock', 'Down', 'Up', 'Place', 'plan_blocks', 'UNet']
+__all__ = ['unet_configs', 'sinusoid', 'zero', 'Attention', 'CrossAttention', 'Down', 'Up', 'ResBlock', 'Place', 'plan_blocks',
+           'Fields', 'UNet', 'unet']
 
 # %% ../../nbs/22_backbones/02_unet.ipynb #f77be0e6
 def sinusoid(
@@ -39,30 +42,72 @@ def zero(module: nn.Module) -> nn.Module:
 
 
 class Attention(nn.Module):
-    "Self-attention over the pixels of a map, with a residual; taps `q`, `k`, `v` of shape (B, heads, H W, C / heads)."
+    "Self-attention over the pixels of a map, with a residual; taps `q`, `k`, `v` (B, heads, H W, C / heads), `map` (B, heads, H W, H W)."
     def __init__(
         self,
         channels: int,
         heads: int,     # a divisor of channels
         groups: int,    # of the group norm
         tap,            # name -> an identity module that may be watched
+        eps: float = 1e-6,  # of the group norm
     ):
         super().__init__()
         if channels % heads: raise ValueError(f"{channels} channels cannot be split into {heads} heads")
-        self.heads, self.norm = heads, nn.GroupNorm(groups, channels, eps=1e-6)
+        self.heads, self.norm = heads, nn.GroupNorm(groups, channels, eps=eps)
         self.qkv, self.out = nn.Linear(channels, 3 * channels), zero(nn.Linear(channels, channels))
-        self.q, self.k, self.v = tap("q"), tap("k"), tap("v")
+        self.q, self.k, self.v, self.map = tap("q"), tap("k"), tap("v"), tap("map")
 
     def forward(self, x):
         B, C, H, W = x.shape
         h = self.norm(x).flatten(2).mT                                   # (B, HW, C)
         q, k, v = self.qkv(h).view(B, H * W, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        h = F.scaled_dot_product_attention(self.q(q), self.k(k), self.v(v))
+        h = attend(self.q(q), self.k(k), self.v(v), self.map)
         return x + self.out(h.transpose(1, 2).reshape(B, H * W, C)).mT.reshape(B, C, H, W)
 
 # %% ../../nbs/22_backbones/02_unet.ipynb #a8d2e772
+class CrossAttention(nn.Module):
+    "Attention of a map's pixels to a sequence, with a residual; taps `q`, `k`, `v`, `map` (B, heads, H W, L) and `res`, what is added."
+    def __init__(
+        self,
+        channels: int,  # of the map
+        context: int,   # channels D of the sequence
+        heads: int,     # a divisor of channels
+        groups: int,    # of the group norm
+        tap,            # name -> an identity module that may be watched
+        eps: float = 1e-6,  # of the group norm
+    ):
+        super().__init__()
+        self.heads, self.norm, self.to_q = heads, nn.GroupNorm(groups, channels, eps=eps), nn.Linear(channels, channels)
+        self.to_kv, self.to_out = nn.Linear(context, 2 * channels), zero(nn.Linear(channels, channels))
+        self.q, self.k, self.v, self.map, self.res = tap("q"), tap("k"), tap("v"), tap("map"), tap("res")
+
+    def forward(self, x, context, mask=None):                            # (B, C, H, W), (B, L, D), (B, L) True where a token counts
+        q = self.to_q(self.norm(x).flatten(2).mT).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        k, v = self.to_kv(context).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        h = attend(self.q(q), self.k(k), self.v(v), self.map, None if mask is None else mask[:, None, None])
+        return x + self.res(self.to_out(h.transpose(1, 2).flatten(2)).mT.unflatten(2, x.shape[2:]))
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #d33a91bf
+class Down(nn.Module):
+    "Halves the resolution: a strided convolution, padded right and below (DDPM) or on all sides (ADM); without channels the mean of four."
+    def __init__(self, channels=0, symmetric=False):
+        super().__init__()
+        self.conv, self.symmetric = nn.Conv2d(channels, channels, 3, stride=2, padding=int(symmetric)) if channels else None, symmetric
+    def forward(self, x, *told):
+        if self.conv is None: return F.avg_pool2d(x, 2)
+        return self.conv(x if self.symmetric else F.pad(x, (0, 1, 0, 1)))
+
+
+class Up(nn.Module):
+    "Doubles the resolution by nearest neighbour and, unless there are 0 channels, a convolution."
+    def __init__(self, channels=0):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1) if channels else nn.Identity()
+    def forward(self, x, *told): return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #14bec5c9
 class ResBlock(nn.Module):
-    "DDPM's residual block with the time added between its convolutions, and attention after it where asked; taps `res`, `out`."
+    "A residual block that is told the time between its convolutions, and attention after it where asked; taps `res`, `out`."
     def __init__(
         self,
         cin: int,          # channels in
@@ -72,38 +117,36 @@ class ResBlock(nn.Module):
         dropout: float,    # before the second convolution, in [0, 1)
         heads: int,        # of the attention; 0: none
         tap,               # name -> an identity module that may be watched
+        context: int | None = None,  # channels of a sequence to attend to after the attention; None: there is none
+        eps: float = 1e-6,           # of the group norms
+        scale_shift: bool = False,   # True: the vector scales and shifts the second norm, as in ADM; False: it is added before
+        turn: nn.Module | None = None,  # changes the resolution after the first norm, and on the shortcut (BigGAN, ADM)
     ):
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(groups, cin, eps=1e-6), nn.Conv2d(cin, cout, 3, padding=1)
-        self.emb = nn.Linear(width, cout)
-        self.norm2, self.conv2 = nn.GroupNorm(groups, cout, eps=1e-6), zero(nn.Conv2d(cout, cout, 3, padding=1))
+        self.norm1, self.conv1 = nn.GroupNorm(groups, cin, eps=eps), nn.Conv2d(cin, cout, 3, padding=1)
+        self.emb, self.scale_shift, self.turn = nn.Linear(width, (1 + scale_shift) * cout), scale_shift, turn or nn.Identity()
+        self.norm2, self.conv2 = nn.GroupNorm(groups, cout, eps=eps), zero(nn.Conv2d(cout, cout, 3, padding=1))
         self.dropout = nn.Dropout(dropout)
         self.skip = nn.Conv2d(cin, cout, 1) if cin != cout else nn.Identity()
         self.res = tap("res")
-        self.attn = Attention(cout, heads, groups, lambda name: tap("attn." + name)) if heads else None
+        self.attn = Attention(cout, heads, groups, lambda name: tap("attn." + name), eps) if heads else None
+        self.cross = CrossAttention(cout, context, heads, groups, lambda name: tap("xattn." + name), eps) if heads and context else None
         self.out = tap("out")
 
-    def forward(self, x, emb):                                            # emb: (B, width), already through SiLU
-        h = self.conv1(F.silu(self.norm1(x))) + self.emb(emb)[:, :, None, None]
-        h = self.res(self.conv2(self.dropout(F.silu(self.norm2(h)))))
-        h = self.skip(x) + h
-        return self.out(self.attn(h) if self.attn is not None else h)
+    def told(self, h, emb):
+        "The second norm of `h`, with the vector added before it or as its scale and shift (Dhariwal & Nichol 2021, eq. 3)."
+        emb = self.emb(emb)[:, :, None, None]
+        if not self.scale_shift: return self.norm2(h + emb)
+        scale, shift = emb.chunk(2, dim=1)
+        return torch.addcmul(shift, self.norm2(h), 1 + scale)
 
-# %% ../../nbs/22_backbones/02_unet.ipynb #58f408c0
-class Down(nn.Module):
-    "Halves the resolution by a strided convolution (padded right and below, as in DDPM)."
-    def __init__(self, channels):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
-    def forward(self, x): return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Up(nn.Module):
-    "Doubles the resolution by nearest neighbour and a convolution."
-    def __init__(self, channels):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-    def forward(self, x): return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    def forward(self, x, emb, context=None, mask=None):                   # emb: (B, width), already through SiLU; context: (B, L, D)
+        h = self.conv1(self.turn(F.silu(self.norm1(x))))
+        h = self.res(self.conv2(self.dropout(F.silu(self.told(h, emb)))))
+        h = self.skip(self.turn(x)) + h
+        if self.attn is not None: h = self.attn(h)
+        if self.cross is not None: h = self.cross(h, context, mask)
+        return self.out(h)
 
 # %% ../../nbs/22_backbones/02_unet.ipynb #a5623293
 class Place(NamedTuple):
@@ -119,30 +162,106 @@ def plan_blocks(
     width: int,     # channels of the stem
     mults: tuple,   # width multiplier per level
     blocks: int,    # blocks per level on the way down
+    stem: int | None = None,  # channels of the stem, if not `width`
 ) -> tuple:
-    "([Place] on the way down, [Place] on the way up) of a U-Net's blocks in the order of execution."
-    down, up, skips, c, deepest = [], [], [width], width, len(mults) - 1
-    for level, mult in enumerate(mults):
+    "([Place] on the way down, [Place] on the way up) of a U-Net's blocks in the order of execution. ValueError if sizes do not fit."
+    steps = 2 ** (len(mults) - 1)
+    if size % steps:
+        raise ValueError(f"{len(mults)} levels need a size divisible by {steps}, got {size}: pad the images or use fewer levels")
+    stem = stem or width
+    down, up, skips, c, deepest = [], [], [stem], stem, len(mults) - 1
+    widths = [int(width * mult) for mult in mults]
+    for level, wide in enumerate(widths):
         for b in range(blocks):
-            down.append(Place(c, width * mult, size >> level, b == blocks - 1 and level < deepest))
-            c = width * mult
+            down.append(Place(c, wide, size >> level, b == blocks - 1 and level < deepest))
+            c = wide
             skips.append(c)
         if level < deepest: skips.append(c)
-    for level, mult in reversed(list(enumerate(mults))):
+    for level, wide in reversed(list(enumerate(widths))):
         for b in range(blocks + 1):
-            up.append(Place(c + skips.pop(), width * mult, size >> level, b == blocks and level > 0))
-            c = width * mult
+            up.append(Place(c + skips.pop(), wide, size >> level, b == blocks and level > 0))
+            c = wide
     return down, up
 
 # %% ../../nbs/22_backbones/02_unet.ipynb #2ed819ee
-class _Told(Tapped):
-    "The inputs of a U-Net: what it accepts, and its time and label as one vector."
-    def __init__(self, size: int, channels: int, width: int, levels: int, classes: int | None):
+class _Fields(nn.Module):
+    "The sizes of a condition's fields and what is learned for each."
+    def __init__(
+        self,
+        width: int,                       # of the vector that `embed` returns
+        map_channels: int | None = None,  # takes Cond.map with that many channels
+        vector: int | None = None,        # takes Cond.vector of that size
+        tokens: int | None = None,        # takes Cond.tokens of that size
+        neighbours: int | None = None,    # takes Cond.neighbours of that size
+    ):
         super().__init__()
+        self.sizes = {name: n for name, n in dict(map=map_channels, vector=vector, tokens=tokens, neighbours=neighbours).items() if n}
+        self.takes, self.dim, self.extra = tuple(self.sizes), tokens or neighbours, map_channels + 1 if map_channels else 0
+        if map_channels: self.null_map = nn.Parameter(torch.zeros(map_channels, 1, 1))
+        if vector: self.vector, self.null_vector = nn.Linear(vector, width), nn.Parameter(torch.zeros(width))
+        if neighbours: self.neighbours = nn.Linear(neighbours, self.dim)
+        sequences = [name for name in ("tokens", "neighbours") if name in self.sizes]
+        self.nulls = nn.ParameterDict((name, nn.Parameter(torch.randn(self.dim))) for name in sequences)
+
+    def given(self, cond, name, axis):
+        "The field as the backbone's numbers, or None; ValueError if its `axis` has another size."
+        value = getattr(cond, name, None)
+        if value is not None and value.shape[axis] != self.sizes[name]:
+            raise ValueError(f"this network takes a Cond.{name} of size {self.sizes[name]} in dimension {axis}, got {tuple(value.shape)}")
+        return None if value is None else value.to(next(self.parameters()).dtype)
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #2a3b6562
+class Fields(_Fields):
+    "What a condition says besides its label: each field that the backbone takes, or its learned null. ValueError on sizes that do not fit."
+    def beside(self, x: Tensor, cond: Cond | None) -> Tensor:
+        "(B, C + extra, H, W): the image, the map or its null, and where the map is given."
+        if "map" not in self.sizes: return x
+        value, B, size = self.given(cond, "map", 1), len(x), x.shape[2:]
+        if value is None: return torch.cat([x, self.null_map.to(x.dtype).expand(B, -1, *size), x.new_zeros(B, 1, *size)], dim=1)
+        if value.shape[2:] != size: raise ValueError(f"Cond.map lies over the image of {tuple(size)} pixels, got {tuple(value.shape[2:])}")
+        there = x.new_ones(B, 1, 1, 1) if cond.drop is None else ~cond.drop.view(B, 1, 1, 1)
+        return torch.cat([x, torch.where(there.bool(), value, self.null_map).to(x.dtype), there.to(x.dtype).expand(B, 1, *size)], dim=1)
+
+    def embed(self, cond: Cond | None, batch: int) -> Tensor | float:
+        "(B, width) from the vector or its null; 0 if the backbone takes none."
+        if "vector" not in self.sizes: return 0.0
+        value = self.given(cond, "vector", 1)
+        if value is None: return self.null_vector.expand(batch, -1)
+        emb = self.vector(value)
+        return emb if cond.drop is None else torch.where(cond.drop[:, None], self.null_vector, emb)
+
+    def context(self, cond: Cond | None, batch: int) -> tuple:
+        "(tokens (B, L, dim), mask (B, L) or None) to attend to, neighbours last; () if the backbone takes neither."
+        parts = [self._sequence(name, cond, batch) for name in self.nulls]
+        if not parts: return ()
+        tokens, masks = zip(*parts)
+        if all(mask is None for mask in masks): return torch.cat(tokens, dim=1), None
+        masks = [mask if mask is not None else torch.ones(h.shape[:2], dtype=torch.bool, device=h.device) for h, mask in parts]
+        return torch.cat(tokens, dim=1), torch.cat(masks, dim=1)
+
+    def _sequence(self, name, cond, batch):
+        "(tokens, mask or None) of one field; an item that is dropped, or has no token that counts, has one: the null."
+        null, value = self.nulls[name], self.given(cond, name, 2)
+        if value is None or not value.shape[1]: return null.expand(batch, 1, -1), None
+        if name == "neighbours": value = self.neighbours(value)
+        counts, drop = cond.mask if name == "tokens" else None, cond.drop
+        if counts is None and drop is None: return value, None
+        if counts is None: counts = torch.ones(value.shape[:2], dtype=torch.bool, device=value.device)
+        gone = ~counts.any(1, keepdim=True) if drop is None else drop[:, None] | ~counts.any(1, keepdim=True)
+        first = torch.arange(value.shape[1], device=value.device) == 0
+        return torch.where(gone[..., None], null, value), torch.where(gone, first, counts)
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #4617659c
+class _Told(Tapped):
+    "The inputs of a U-Net: what it accepts, and its time, label and vector as one vector."
+    def __init__(self, size: int, channels: int, width: int, levels: int, classes: int | None, time_shift=1, cosine_first=False, **fields):
+        super().__init__()
+        self.time_shift, self.cosine_first = time_shift, cosine_first
         self.size, self.channels, self.width, self.levels, self.classes = size, channels, width, levels, classes
         emb = 4 * width
         self.time = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.label = nn.Embedding(classes + 1, emb) if classes else None          # the last row is the learned null
+        self.fields = Fields(emb, **fields)
 
     @property
     def shape(self) -> tuple:
@@ -150,9 +269,11 @@ class _Told(Tapped):
         return self.channels, self.size, self.size
 
     def embed(self, t, cond, batch):
-        "(B, 4 width) the time and the label, through SiLU: what every block is told."
-        emb = self.time(sinusoid(t.expand(batch), self.width).to(self.time[0].weight.dtype))
-        require(cond, ("label",) if self.classes else (), "U-Net")
+        "(B, 4 width) the time, the label and the vector, through SiLU: what every block is told."
+        require(cond, (("label",) if self.classes else ()) + self.fields.takes, "U-Net")
+        code = sinusoid(t.expand(batch), self.width, shift=self.time_shift)
+        if self.cosine_first: code = code.roll(self.width // 2, dims=1)
+        emb = self.time(code.to(self.time[0].weight.dtype)) + self.fields.embed(cond, batch)
         if self.label is not None: emb = emb + embed_label(self.label, cond, batch)
         return F.silu(emb)
 
@@ -168,38 +289,62 @@ class _Told(Tapped):
 # %% ../../nbs/22_backbones/02_unet.ipynb #5f863fd5
 class _Trunk(_Told):
     "The blocks of a U-Net between its first and its last convolution."
-    def _build(self, plan, attention, block, skips=True):
-        "Nothing; `block(name, cin, cout, attends)` at every place of `plan`, and two in the middle."
+    checkpointing = False    # whether blocks are computed again in the backward pass
+
+    def _build(self, plan, attention, block, skips=True, turn=lambda name, channels: (Down if name.startswith("down") else Up)(channels)):
+        "Nothing; `block(name, cin, cout, attends)` at every place of `plan`, and two in the middle; `turn(name, channels)` between."
         self.plan, self.skips = plan, skips
         down, up = plan
         self.enc, self.down = nn.ModuleList(), nn.ModuleList()
         for n, p in enumerate(down):
             self.enc.append(block(f"enc.{n}", p.cin, p.cout, p.side in attention))
-            if p.turn: self.down.append(Down(p.cout))
+            if p.turn: self.down.append(turn(f"down.{len(self.down)}", p.cout))
         c = down[-1].cout
         self.mid = nn.ModuleList([block("mid.0", c, c, True), block("mid.1", c, c, False)])
         self.dec, self.up, self.pre, self.cat = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for n, p in enumerate(up):
             self.pre.append(self.tap(f"dec.{n}.pre")); self.cat.append(self.tap(f"dec.{n}.in"))
             self.dec.append(block(f"dec.{n}", p.cin, p.cout, p.side in attention))
-            if p.turn: self.up.append(Up(p.cout))
+            if p.turn: self.up.append(turn(f"up.{len(self.up)}", p.cout))
 
-    def _walk(self, h, emb):
-        "The activation (B, width, H, W) after all blocks, from that of the stem and the vector that each block is told."
+    def _walk(self, h, *told):
+        "The activation (B, width, H, W) after all blocks, from that of the stem and what each block is told."
+        def run(block, h):
+            if self.checkpointing and torch.is_grad_enabled(): return checkpoint(block, h, *told, use_reentrant=False)
+            return block(h, *told)
         skips, down, up = [h], iter(self.down), iter(self.up)
         for block, p in zip(self.enc, self.plan[0]):
-            h = block(h, emb); skips.append(h)
-            if p.turn: h = next(down)(h); skips.append(h)
-        for block in self.mid: h = block(h, emb)
+            h = run(block, h); skips.append(h)
+            if p.turn: h = run(next(down), h); skips.append(h)
+        for block in self.mid: h = run(block, h)
         for block, pre, cat, p in zip(self.dec, self.pre, self.cat, self.plan[1]):
             skip = skips.pop() if self.skips else torch.zeros_like(skips.pop())
-            h = block(cat(torch.cat([pre(h), skip], dim=1)), emb)
-            if p.turn: h = next(up)(h)
+            h = run(block, cat(torch.cat([pre(h), skip], dim=1)))
+            if p.turn: h = run(next(up), h)
         return h
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #278934c2
+def _block(net, name, cin, cout, attends, turn=None):
+    "The ResBlock of a place."
+    c = net.config
+    if c["head_channels"] and cout % c["head_channels"]:
+        raise ValueError(f"{cout} channels cannot be split into heads of {c['head_channels']}")
+    heads = (cout // c["head_channels"] if c["head_channels"] else c["heads"]) if attends else 0
+    return ResBlock(cin, cout, 4 * c["width"], c["groups"], c["dropout"], heads, lambda tap: net.tap(f"{name}.{tap}"),
+                    net.fields.dim, c["eps"], c["scale_shift"], turn)
+
+
+def _turn(net, name, channels):
+    "What stands between two resolutions. ValueError for an unknown kind."
+    kind, down = net.config["resample"], name.startswith("down")
+    if kind not in ("conv", "plain", "block"): raise ValueError(f"resample {kind!r} is none of conv, plain, block")
+    if kind == "block": return _block(net, name, channels, channels, False, Down() if down else Up())
+    wide = channels if kind == "conv" else 0
+    return Down(wide, net.config["symmetric"]) if down else Up(wide)
 
 # %% ../../nbs/22_backbones/02_unet.ipynb #14d85def
 class UNet(_Trunk):
-    "DDPM's U-Net: net(x, t, cond=None) -> (B, out_channels, H, W). ValueError on sizes that do not fit (Ho et al. 2020, appendix B)."
+    "The U-Net of DDPM or ADM: net(x, t, cond=None) -> (B, out_channels, H, W). ValueError on sizes that do not fit (Ho et al. 2020)."
     def __init__(
         self,
         size: int,                        # image side in pixels; attention is placed by resolution
@@ -208,33 +353,63 @@ class UNet(_Trunk):
         width: int = 32,                  # channels at the highest resolution
         mults: tuple = (1, 2, 2),         # width multiplier per level; each further level halves the resolution
         blocks: int = 2,                  # ResBlocks per level on the way down (one more on the way up)
-        attention: tuple = (),            # resolutions with attention, e.g. (16,)
+        attention: tuple = (),            # resolutions with attention, e.g. (16,) or (32, 16, 8); the middle always has it
         heads: int = 1,                   # attention heads
         groups: int = 32,                 # groups of the group norms
         dropout: float = 0.0,             # inside ResBlocks
         classes: int | None = None,       # takes Cond.label of this many classes; None: no condition
         skips: bool = True,               # False: zeros in place of the skips, so that all must pass the bottleneck (an autoencoder)
+        map_channels: int | None = None,  # takes Cond.map with that many channels; None: no map
+        vector: int | None = None,        # takes Cond.vector of that size
+        tokens: int | None = None,        # takes Cond.tokens of that size (and Cond.mask), by cross-attention after each attention
+        neighbours: int | None = None,    # takes Cond.neighbours of that size, as further tokens
+        scale_shift: bool = False,        # time and class scale and shift the second norm of a block instead of being added before it
+        resample: str = "conv",           # between resolutions: conv, plain (no weights), block (inside a ResBlock)
+        symmetric: bool = False,          # strided convolutions are padded on all sides instead of right and below
+        head_channels: int | None = None, # channels per head, in place of `heads`
+        time_shift: int = 1,              # of the sinusoid's frequencies, see `sinusoid`
+        cosine_first: bool = False,       # order of the sinusoid's halves
+        eps: float = 1e-6,                # of the group norms
+        stem: int | None = None,          # channels of the first convolution, if not `width`
+        checkpointing: bool = False,      # recompute blocks in the backward pass instead of keeping their activations
     ):
-        steps = 2 ** (len(mults) - 1)
-        if size % steps:
-            raise ValueError(f"{len(mults)} levels need a size divisible by {steps}, got {size}: pad the images or use fewer levels")
-        super().__init__(size, channels, width, len(mults), classes)
-        self.config = dict(size=size, channels=channels, out_channels=out_channels, width=width, mults=tuple(mults), blocks=blocks,
-                           attention=tuple(attention), heads=heads, groups=groups, dropout=dropout, classes=classes, skips=skips)
-        self.blocks = blocks
-        def block(name, cin, cout, attends):
-            return ResBlock(cin, cout, 4 * width, groups, dropout, heads if attends else 0, lambda tap: self.tap(f"{name}.{tap}"))
-        self.stem, self.stem_out = nn.Conv2d(channels, width, 3, padding=1), self.tap("stem.out")
-        self._build(plan_blocks(size, width, mults, blocks), attention, block, skips)
-        last = width * mults[0]
-        self.norm, self.out = nn.GroupNorm(groups, last, eps=1e-6), zero(nn.Conv2d(last, out_channels or channels, 3, padding=1))
+        config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        fields = dict(map_channels=map_channels, vector=vector, tokens=tokens, neighbours=neighbours)
+        super().__init__(size, channels, width, len(mults), classes, time_shift, cosine_first, **fields)
+        self.config, self.blocks, self.checkpointing = config | dict(mults=tuple(mults), attention=tuple(attention)), blocks, checkpointing
+        self.stem, self.stem_out = nn.Conv2d(channels + self.fields.extra, stem or width, 3, padding=1), self.tap("stem.out")
+        self._build(plan_blocks(size, width, mults, blocks, stem), attention, partial(_block, self), skips, partial(_turn, self))
+        last = self.plan[1][-1].cout
+        self.norm, self.out = nn.GroupNorm(groups, last, eps=eps), zero(nn.Conv2d(last, out_channels or channels, 3, padding=1))
 
-    def forward(
-        self,
-        x: Tensor,                  # (B, channels, size, size)
-        t: Tensor,                  # () or (B,) time in [0, 1]
-        cond: Cond | None = None,   # label, if the net was built with classes; None means null
-    ) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, size, size); () or (B,) in [0, 1]
         self._check(x, t)
-        h = self.stem_out(self.stem(x))
-        return self.out(F.silu(self.norm(self._walk(h, self.embed(t, cond, len(x))))))
+        emb = self.embed(t, cond, len(x))
+        h = self.stem_out(self.stem(self.fields.beside(x, cond)))
+        return self.out(F.silu(self.norm(self._walk(h, emb, *self.fields.context(cond, len(x))))))
+
+# %% ../../nbs/22_backbones/02_unet.ipynb #e7da25af
+_iddpm = dict(channels=3, out_channels=6, width=128, blocks=3, heads=4, attention=(16, 8), scale_shift=True, symmetric=True, time_shift=0,
+              cosine_first=True, eps=1e-5)
+_adm = _iddpm | dict(width=256, blocks=2, attention=(32, 16, 8), head_channels=64, resample="block", classes=1000)
+unet_configs = {
+    "ddpm-cifar10": dict(size=32, channels=3, width=128, mults=(1, 2, 2, 2), attention=(16,), dropout=0.1),
+    "ddpm-256": dict(size=256, channels=3, width=128, mults=(1, 1, 2, 2, 4, 4), attention=(16,)),
+    "iddpm-cifar10": _iddpm | dict(size=32, mults=(1, 2, 2, 2), dropout=0.3),
+    "iddpm-imagenet64": _iddpm | dict(size=64, mults=(1, 2, 3, 4)),
+    "iddpm-imagenet64-cond": _iddpm | dict(size=64, mults=(1, 2, 3, 4), width=192, classes=1000),
+    "adm-64": _adm | dict(size=64, mults=(1, 2, 3, 4), width=192, blocks=3, dropout=0.1),
+    "adm-128": _adm | dict(size=128, mults=(1, 1, 2, 3, 4), heads=4, head_channels=None),
+    "adm-256": _adm | dict(size=256, mults=(1, 1, 2, 2, 4, 4)),
+    "adm-256-uncond": _adm | dict(size=256, mults=(1, 1, 2, 2, 4, 4), classes=None),
+    "adm-512": _adm | dict(size=512, mults=(0.5, 1, 1, 2, 2, 4, 4), stem=128),
+}
+
+
+def unet(
+    name: str,   # a key of `unet_configs`, e.g. "adm-256"
+    **changes,   # of its published arguments
+) -> UNet:
+    "A published U-Net, untrained. ValueError for an unknown name."
+    if name not in unet_configs: raise ValueError(f"unknown U-Net {name!r}: one of {', '.join(unet_configs)}")
+    return UNet(**unet_configs[name] | changes)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .dit import Block, TokenNet, patchify, unpatchify
 from .unet import sinusoid
-from ..foundations.cond import Cond, embed_label, require
+from ..foundations.cond import Cond, embed_label
 
 # %% auto #0
 __all__ = ['skip_kinds', 'uvit_sizes', 'LongSkips', 'UViT', 'uvit_config']
@@ -35,16 +35,16 @@ class LongSkips(nn.Module):
             if skips == "concat": self.merge.append(nn.Linear(2 * width, width))
             self.dec.append(block(f"dec.{i}"))
 
-    def forward(self, h, run=lambda block, h: block(h)):
-        kept = []
+    def forward(self, h, run=lambda block, *args: block(*args), mask=None):                   # mask: (B, N) True where a token counts
+        kept, told = [], (None, None, mask)
         for block in self.enc:
-            h = run(block, h); kept.append(h)
-        h = run(self.mid, h)
+            h = run(block, h, *told); kept.append(h)
+        h = run(self.mid, h, *told)
         for i, block in enumerate(self.dec):
             h, skip = self.pre[i](h), kept.pop()
             if self.skips == "concat": h = self.merge[i](torch.cat([h, skip], dim=-1))
             elif self.skips == "add": h = h + skip
-            h = run(block, h)
+            h = run(block, h, *told)
         return h
 
 # %% ../../nbs/22_backbones/04_uvit.ipynb #29c57e09
@@ -63,11 +63,17 @@ class UViT(TokenNet):
         skips: str = "concat",            # how a long skip joins: concat (and a linear layer), add, none
         conv: bool = True,                # a 3 x 3 convolution at the end
         checkpointing: bool = False,      # recompute blocks in the backward pass instead of keeping their activations
+        map_channels: int | None = None,  # takes Cond.map with that many channels, beside those of the image; None: no map
+        vector: int | None = None,        # takes Cond.vector of that size, as one more token before the patches
+        tokens: int | None = None,        # takes Cond.tokens of that size, as tokens after the patches
+        neighbours: int | None = None,    # takes Cond.neighbours of that size, as further tokens
     ):
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        super().__init__(size, channels, patch, first=2 if classes else 1, checkpointing=checkpointing)
-        self.config, self.classes, self.width, shown = config, classes, width, out_channels or channels
-        self.stem, self.label = nn.Linear(patch**2 * channels, width), nn.Embedding(classes + 1, width) if classes else None
+        super().__init__(size, channels, patch, width, classes, 1 + bool(classes) + bool(vector), checkpointing, map_channels=map_channels,
+                         vector=vector, tokens=tokens, neighbours=neighbours)
+        self.config, self.width, shown = config, width, out_channels or channels
+        self.stem = nn.Linear(patch**2 * (channels + self.fields.extra), width)
+        self.label = nn.Embedding(classes + 1, width) if classes else None
         self.position, self.start = nn.Parameter(torch.zeros(self.first + self.tokens, width)), self.tap("tokens")
         self.trunk = LongSkips(width, depth, heads, skips, self.tap)
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, patch**2 * shown)
@@ -77,19 +83,15 @@ class UViT(TokenNet):
         nn.init.trunc_normal_(self.position, std=0.02)
         self.conv = nn.Conv2d(shown, shown, 3, padding=1) if conv else nn.Identity()
 
-    def forward(
-        self,
-        x: Tensor,                  # (B, channels, size, size)
-        t: Tensor,                  # () or (B,) time in [0, 1]
-        cond: Cond | None = None,   # label, if the net was built with classes; None means null
-    ) -> Tensor:
-        self.check(x, t); require(cond, ("label",) if self.classes else (), "U-ViT")
-        h = self.stem(patchify(x, self.patch))
+    def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, size, size); () or (B,) in [0, 1]
+        self.check(x, t, cond)
+        h = self.stem(patchify(self.fields.beside(x, cond), self.patch))
         code = sinusoid(t.expand(len(x)), self.width, shift=0).roll(self.width // 2, dims=1)     # cosines first
-        first = [] if self.label is None else [embed_label(self.label, cond, len(x))]
-        h = torch.cat([*(v[:, None].to(h.dtype) for v in (*first, code)), h], dim=1) + self.position
-        h = self.norm(self.trunk(self.start(h), self.run))
-        return self.conv(unpatchify(self.out(h[:, self.first:]), self.patch, self.size))
+        first = code[:, None].to(h.dtype)
+        if self.label is not None: first = torch.cat([embed_label(self.label, cond, len(x))[:, None].to(h.dtype), first], dim=1)
+        h, mask = self.with_words(torch.cat([self.with_vector(first, cond), h], dim=1) + self.position, cond)
+        h = self.norm(self.trunk(self.start(h), self.run, mask))
+        return self.conv(unpatchify(self.out(h[:, self.first:self.first + self.tokens]), self.patch, self.size))
 
 # %% ../../nbs/22_backbones/04_uvit.ipynb #a36f9be2
 uvit_sizes = {"S": (512, 12, 8), "M": (768, 16, 12), "L": (1024, 20, 16), "H": (1152, 28, 16)}   # width, depth, heads

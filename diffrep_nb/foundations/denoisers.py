@@ -113,6 +113,8 @@ class Denoiser:
         cond: Cond | None = None,   # or a function of t
     ) -> Pred:
         if not x_t.is_floating_point(): raise ValueError(f"x_t is {x_t.dtype}: pass floating point data in [-1, 1]")
+        if torch.is_tensor(t) and t.dim() and (t.dim() > 1 or len(t) not in (1, len(x_t))):
+            raise ValueError(f"t of shape {tuple(t.shape)} for {len(x_t)} items: t is a scalar or has one value per item")
         value, raw, var = self.predict(x_t, t, at(cond, t))
         return Pred(self.path, "x0" if self.precond else self.kind, value, x_t, t, raw=raw, var=var)
 

@@ -82,6 +82,11 @@ class Chain(NamedTuple):
         return 1.0 if self.accepted is None else self.accepted.double().mean().item()
 
 # %% ../../nbs/21_foundations/01_markov_chains.ipynb #8afac6bf
+def _check_steps(steps, every):
+    "ValueError where no state would be kept."
+    if not 1 <= every <= steps: raise ValueError(f"{steps} steps of which every {every}th is kept leave nothing: take 1 <= every <= steps")
+
+
 def metropolis_hastings(
     log_target,                # (N, D) -> (N,) ln g, any constant may be missing
     x: Tensor,                 # (N, D) where N chains start
@@ -91,6 +96,8 @@ def metropolis_hastings(
     every: int = 1,            # keep every so-manieth state
 ) -> Chain:
     "The chains; a refused move repeats the state (Hastings 1970). ValueError for a start where the target is 0."
+    _check_steps(steps, every)
+    if x.dim() != 2: raise ValueError(f"chains start at (N, D) states, got shape {tuple(x.shape)}: in one dimension pass x[:, None]")
     log_p = log_target(x)
     if log_p.shape != (len(x),):
         raise ValueError(f"the log-target of {len(x)} states has shape {tuple(log_p.shape)}: return one number per state")
@@ -152,6 +159,7 @@ def langevin(
     every: int = 1,            # keep every so-manieth state
 ) -> Chain:
     "The chains of the unadjusted Langevin algorithm. ValueError for h <= 0, FloatingPointError when a chain diverges."
+    _check_steps(steps, every)
     states = []
     for i in range(steps):
         size = h(i) if callable(h) else h

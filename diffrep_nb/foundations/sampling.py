@@ -26,7 +26,7 @@ def timesteps(
     spacing: str = "uniform",    # uniform | quadratic (dense near data, as DDIM's) | karras (rho = 7) | logsnr
 ) -> Tensor:
     "(n + 1,) times from the end of the span down to 0, float64 on the CPU. ValueError for an unknown spacing."
-    if n < 1: raise ValueError(f"sampling takes at least one step, got {n}")
+    if n < 1 or n != int(n): raise ValueError(f"sampling takes a whole number of steps, at least one, got {n}")
     top = path.span[1]
     if spacing in ("uniform", "quadratic"):
         return top * (torch.arange(n, -1, -1, dtype=torch.float64) / n) ** (2 if spacing == "quadratic" else 1)
@@ -61,7 +61,7 @@ class SamplerStep:
     def init(self, x: Tensor, ts: Tensor): return None
     def step(self, denoiser, x, t, s, noise, state): raise NotImplementedError("a sampler step defines step(...)")
     def variance_of(self, path, pred, t, s):
-        "The variance of the noise that one step from t to s adds; ValueError for a step that has none to speak of."
+        "The variance of the noise that one step from t to s adds, () or (B, 1, ...); ValueError for a step that has none to speak of."
         raise ValueError(f"{type(self).__name__} has no single variance: use ddpm(...) or ddim(eta > 0) here")
     def __call__(self, denoiser, x, t, s, noise=None, state=None): return self.step(denoiser, x, t, s, noise, state)
 
@@ -87,7 +87,7 @@ class ddpm(SamplerStep):
         self.variance = variance
 
     def variance_of(self, path, pred, t, s):
-        small, large = posterior(path, t, s)[2:]
+        small, large = (expand(v, pred.x_t) for v in posterior(path, t, s)[2:])
         return self.choose(pred, small, large)
 
     def choose(self, pred, small, large):
@@ -115,7 +115,7 @@ class ddim(SamplerStep):
         if eta < 0: raise ValueError(f"eta must not be negative, got {eta}")
         self.eta, self.draws = eta, int(eta > 0)
 
-    def variance_of(self, path, pred, t, s): return self.eta**2 * posterior(path, t, s)[2]
+    def variance_of(self, path, pred, t, s): return self.eta**2 * expand(posterior(path, t, s)[2], pred.x_t)
 
     def step(self, denoiser, x, t, s, noise, state):
         pred, b = denoiser(x, t), denoiser.path(s)

@@ -24,22 +24,27 @@ __all__ = ['explicit_score_matching', 'divergence', 'implicit_score_matching', '
 def _half_square(x: Tensor) -> Tensor: return 0.5 * x.square().flatten(1).sum(1)
 
 
+def _check_like(what: str, got: Tensor, x: Tensor) -> Tensor:
+    "The tensor; ValueError unless it is shaped like x (it would be broadcast in silence)."
+    if got.shape != x.shape:
+        raise ValueError(f"{what} of shape {tuple(got.shape)} for x of shape {tuple(x.shape)}: one number per coordinate")
+    return got
+
+
 def explicit_score_matching(
     score,        # (N, ...) -> (N, ...) the model
     x: Tensor,    # (N, ...) data
     true_score,   # (N, ...) -> (N, ...) gradient of the true log-density
 ) -> Tensor:
     "(N,) half the squared error of the score (Hyvarinen 2005, eq. 2)."
-    return _half_square(score(x) - true_score(x))
+    return _half_square(_check_like("a score", score(x), x) - _check_like("a true score", true_score(x), x))
 
 # %% ../../nbs/21_foundations/02_score_matching.ipynb #3c50b5d8
 def _scored(score, x: Tensor) -> tuple:
     "(x as a leaf, the score there); ValueError if the score's shape is not x's."
     x = x.detach().requires_grad_()
     s = score(x)
-    if s.shape != x.shape:
-        raise ValueError(f"a score of shape {tuple(s.shape)} for x of shape {tuple(x.shape)}: a score has one number per coordinate")
-    return x, s
+    return x, _check_like("a score", s, x)
 
 
 @torch.enable_grad()
@@ -73,7 +78,7 @@ def denoising_score_matching(
     if bool((sigma <= 0).any()):
         raise ValueError("denoising score matching needs sigma > 0: without noise there is no kernel to regress on")
     s = expand(sigma, x0)
-    answer = score(x0 + s * eps)
+    answer = _check_like("a score", score(x0 + s * _check_like("noise", eps, x0)), x0)
     return _half_square(s * answer + eps if weighted else answer + eps / s)
 
 # %% ../../nbs/21_foundations/02_score_matching.ipynb #bc494278

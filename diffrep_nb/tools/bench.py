@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['clocks', 'benchmarks', 'clock', 'Case', 'spread', 'measure', 'agree', 'peer_available', 'sampling_cases',
-           'data_cases', 'diffusers_unet', 'forward_cases', 'find_benchmark', 'run_benchmark', 'bench_file',
-           'record_key', 'read_records', 'write_record', 'row_cells', 'bench_table', 'main']
+           'data_cases', 'diffusers_unet', 'forward_flops', 'transformer_cases', 'forward_cases', 'peak_cases',
+           'train_cases', 'find_benchmark', 'run_benchmark', 'bench_file', 'record_key', 'read_records', 'write_record',
+           'row_cells', 'bench_table', 'main']
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a06ec40e
 import gc, importlib.util, json, os, statistics, time
@@ -13,12 +14,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 import torch
+from ..backbones.dit import DiT
 from ..backbones.unet import UNet
 from ..core.data import batches, get_dataset
 from ..core.training import autocast, derive_seed, seeded, train
+from ..foundations.cond import Cond
 from ..foundations.denoisers import as_denoiser
-from ..foundations.paths import ddpm_linear
-from ..foundations.sampling import ddim, ddpm, sample, start, timesteps
+from ..foundations.paths import ddpm_linear, rectified_flow
+from ..foundations.sampling import ddim, ddpm, dpmpp_2m, euler, heun, sample, start, timesteps
 from .execute import hardware, versions
 from .home import home
 from .zoo import build, get_recipe, step_loss
@@ -123,26 +126,67 @@ def peer_available(
     return False
 
 # %% ../../nbs/80_tools/04_bench.ipynb #d6bb9c4b
+def _diffusers_scheduler(kind):
+    "Returns diffusers' scheduler that does what our step of that name does"
+    import diffusers
+    table = dict(num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, timestep_spacing="trailing")
+    if kind == "ddim": return diffusers.DDIMScheduler(**table, clip_sample=False)
+    if kind == "ddpm": return diffusers.DDPMScheduler(**table, clip_sample=False, variance_type="fixed_small")
+    if kind == "dpmpp_2m": return diffusers.DPMSolverMultistepScheduler(**table)
+    if kind == "heun": return diffusers.HeunDiscreteScheduler(**table)
+    return diffusers.FlowMatchEulerDiscreteScheduler()
+
+
 def _diffusers_run(kind, shape, calls, per_item, device):
     "Returns a callable that samples with one of diffusers' schedulers, grid and start included"
-    from diffusers import DDIMScheduler, DDPMScheduler
     from diffusers.utils.torch_utils import randn_tensor
-    common = dict(num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, clip_sample=False, timestep_spacing="trailing")
-    scheduler = DDIMScheduler(**common) if kind == "ddim" else DDPMScheduler(**common, variance_type="fixed_small")
+    scheduler = _diffusers_scheduler(kind)
+    scaled = kind in ("heun",)                                                         # lives in sigma: its input has to be scaled
     def run():
         generator = [torch.Generator().manual_seed(i) for i in range(shape[0])] if per_item else None
-        scheduler.set_timesteps(calls)
+        scheduler.set_timesteps(calls // 2 if kind == "heun" else calls)
+        more = dict(generator=generator) if kind in ("ddim", "ddpm") else {}
         with torch.no_grad():
-            x = randn_tensor(shape, generator=generator, device=torch.device(device))
-            for k in scheduler.timesteps: x = scheduler.step(x * 0.5, k, x, generator=generator).prev_sample
+            x = randn_tensor(shape, generator=generator, device=torch.device(device)) * (scheduler.init_noise_sigma if scaled else 1)
+            for k in scheduler.timesteps:
+                seen = scheduler.scale_model_input(x, k) if scaled else x
+                x = scheduler.step(seen * 0.5, k, x, **more).prev_sample
         return x
     return run
 
 
+def _scheduler_times(kind, calls):
+    "Returns the times at which diffusers' scheduler asks the network"
+    scheduler = _diffusers_scheduler(kind)
+    scheduler.set_timesteps(calls // 2 if kind == "heun" else calls)
+    return scheduler.timesteps
+
+
+def _pipeline_run(kind, shape, calls):
+    "Returns a callable that samples with diffusers' DDPM or DDIM pipeline around the same free network, images as an array"
+    import diffusers
+    class Free(diffusers.ModelMixin, diffusers.ConfigMixin):
+        "x * 0.5 as a model of diffusers."
+        config_name = "config.json"
+        @diffusers.configuration_utils.register_to_config
+        def __init__(self, sample_size=28, in_channels=1): super().__init__(); self.weight = torch.nn.Parameter(torch.zeros(1))
+        def forward(self, x, t, **more): return diffusers.models.unets.unet_2d.UNet2DOutput(sample=x * 0.5)
+    make = diffusers.DDIMPipeline if kind == "ddim" else diffusers.DDPMPipeline
+    pipeline = make(unet=Free(shape[2], shape[1]), scheduler=_diffusers_scheduler(kind))
+    pipeline.set_progress_bar_config(disable=True)
+    return lambda: torch.as_tensor(pipeline(batch_size=shape[0], num_inference_steps=calls, output_type="np").images)
+
+
+_diffusers_names = dict(ddim=("DDIMScheduler", 0.05), ddpm=("DDPMScheduler", 0.05), dpmpp_2m=("DPMSolverMultistepScheduler", 0.1),
+                        heun=("HeunDiscreteScheduler", None), euler=("FlowMatchEulerDiscreteScheduler", 0.1))  # and how far samples may differ
+
+
 def _our_run(step, path, shape, calls, per_item, device):
     "Returns a callable that samples with one of our steps, grid and start included"
-    denoiser, given = as_denoiser(lambda x, t, cond=None: x * 0.5, path), 0 if per_item else None
-    def run(): return sample(denoiser, start(path, shape, given, device=device), timesteps(calls, path), step, seed=given)
+    kind = "u" if step.__class__ is euler else "eps"
+    denoiser, given = as_denoiser(lambda x, t, cond=None: x * 0.5, path, kind), 0 if per_item else None
+    ts = timesteps(calls // 2 if step.__class__ is heun else calls, path)                # heun calls twice a step
+    def run(): return sample(denoiser, start(path, shape, given, device=device), ts, step, seed=given)
     return run
 
 # %% ../../nbs/80_tools/04_bench.ipynb #808c060c
@@ -151,20 +195,26 @@ def sampling_cases(
     device: str = "cpu",
     seed: int = 0,  # unused: the noise is drawn inside the runs
 ):
-    "Yields the cases of `sampling`: ddim and ddpm, one draw or per-item noise, 16 and 64 images"
-    path, peer = ddpm_linear(), peer_available("diffusers")
-    calls, counts = (10, (16,)) if size == "tiny" else (50, (16, 64))
+    "Yields the cases of `sampling`: every step function beside diffusers' scheduler, one draw or per-item noise, 16 and 64 images"
+    peer, (calls, counts) = peer_available("diffusers"), (10, (16,)) if size == "tiny" else (50, (16, 64))
+    steps = dict(ddim=ddim(), ddpm=ddpm(), dpmpp_2m=dpmpp_2m(), heun=heun(), euler=euler())
     for images in counts:
         shape, x = (images, 1, 28, 28), torch.randn(images, 1, 28, 28, device=device)
         yield Case(f"the network alone, {images} images", "call", calls, lambda x=x: [x * 0.5 for _ in range(calls)])
-        for kind, step in (("ddim", ddim()), ("ddpm", ddpm())):
-            for per_item in (False, True):
+        for kind, step in steps.items():
+            path, names = rectified_flow() if kind == "euler" else ddpm_linear(), _diffusers_names[kind]
+            for per_item in (False, True) if kind in ("ddim", "ddpm") else (False,):
                 ours, theirs, same = _our_run(step, path, shape, calls, per_item, device), None, ""
                 if peer:
                     theirs = _diffusers_run(kind, shape, calls, per_item, device)
-                    same = agree("standard deviation of the samples", ours().std().item(), theirs().std().item(), 0.05)
-                name = f"{kind}, {images} images, {'per item' if per_item else 'one draw'}"
-                yield Case(name, "call", calls, ours, theirs, f"diffusers {kind.upper()}Scheduler", same)
+                    if kind == "heun": same = agree("network calls", 2 * (calls // 2) - 1, len(_scheduler_times(kind, calls)), 0)    # other variable: other samples
+                    else: same = agree("standard deviation of the samples", ours().std().item(), theirs().std().item(), names[1])
+                yield Case(f"{kind}, {images} images, {'per item' if per_item else 'one draw'}", "call", calls, ours, theirs, "diffusers " + names[0], same)
+        if peer and device == "cpu":
+            for kind in ("ddim", "ddpm"):
+                ours, theirs = _our_run(steps[kind], ddpm_linear(), shape, calls, False, device), _pipeline_run(kind, shape, calls)
+                same = agree("images", float(images), float(len(theirs())), 0)
+                yield Case(f"{kind}, {images} images, pipeline", "call", calls, ours, theirs, f"diffusers {kind.upper()}Pipeline", same)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #4b93ca6d
 class _Items(torch.utils.data.Dataset):
@@ -249,6 +299,50 @@ def diffusers_unet(
         down_block_types=["AttnDownBlock2D" if a else "DownBlock2D" for a in attends],
         up_block_types=["AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)])
 
+# %% ../../nbs/80_tools/04_bench.ipynb #d89980c7
+def forward_flops(
+    net,            # any network
+    *inputs,        # of one forward pass
+) -> int:
+    "Returns the floating point operations of the products and convolutions in one forward pass"
+    from torch.utils.flop_counter import FlopCounterMode
+    with torch.no_grad(), FlopCounterMode(display=False) as counter: net(*inputs)
+    return counter.get_total_flops()
+
+
+def _work(net, x, t):
+    "Returns the forward operations of one image, in words"
+    return f"{forward_flops(net, x[:1], t[:1]) / 1e9:.4f} GFLOP forward"
+
+# %% ../../nbs/80_tools/04_bench.ipynb #a5f5b0ab
+def transformer_cases(
+    size: str = "full",  # tiny | full
+    device: str = "cpu",
+    training: bool = False,  # steps instead of forward passes
+):
+    "Yields the cases of a DiT against diffusers' DiTTransformer2DModel of the same size"
+    width, depth, heads = (64, 2, 4) if size == "tiny" else (256, 6, 4) if device == "cpu" else (768, 12, 12)
+    batch = 4 if size == "tiny" else 32 if device == "cpu" else 256
+    x, t, label = torch.randn(batch, 4, 32, 32).to(device), torch.rand(batch).to(device), torch.zeros(batch, dtype=torch.int64, device=device)
+    ours = DiT(size=32, channels=4, out_channels=8, patch=4, width=width, depth=depth, heads=heads, classes=10, time_shift=1).to(device)
+    theirs, same = None, ""
+    if peer_available("diffusers"):
+        from diffusers import DiTTransformer2DModel
+        theirs = DiTTransformer2DModel(heads, width // heads, in_channels=4, out_channels=8, num_layers=depth, sample_size=32, patch_size=4,
+                                       num_embeds_ada_norm=10, norm_eps=1e-6).to(device).eval()                     # eval: no label dropping
+        work = forward_flops(ours, x[:1], t[:1]), forward_flops(theirs, x[:1], t[:1] * 1000, label[:1])
+        same = f"{agree('floating point operations', *work, 0.05)}, {_work(ours, x, t)}"
+    told, theirs_in = Cond(label=label), (x, t * 1000, label)
+    name = f"DiT of width {width}, depth {depth}, 64 tokens"
+    if training: yield from _pairs(name, batch, ours, (x, t, told), theirs, theirs_in, "diffusers DiTTransformer2DModel", same); return
+    for bf16 in (False, True):
+        def passes(net, inputs):
+            def run():
+                with torch.no_grad(), autocast(x.device, bf16): return net(*inputs)
+            return run
+        label_ = f"{name}, {batch} images, forward, {'bfloat16' if bf16 else 'float32'}"
+        yield Case(label_, "image", batch, passes(ours, (x, t, told)), theirs and passes(theirs, theirs_in), "diffusers DiTTransformer2DModel", same)
+
 # %% ../../nbs/80_tools/04_bench.ipynb #348cc704
 def _passes(net, x, t, bf16, backward):
     "Returns a callable that takes one forward pass, and a backward one where asked"
@@ -284,9 +378,77 @@ def forward_cases(
             peer = None if theirs is None else _passes(theirs, x, t * 1000, bf16, backward)
             label = f"{name}, {batch} images, {'forward + backward' if backward else 'forward'}, {'bfloat16' if bf16 else 'float32'}"
             yield Case(label, "image", batch, run, peer, "diffusers UNet2DModel", same)
+    yield from transformer_cases(size, device)
+
+# %% ../../nbs/80_tools/04_bench.ipynb #f556ef5b
+def peak_cases(
+    size: str = "full",  # tiny | full
+    device: str = "cpu",
+):
+    "Yields the time of a GFLOP in a matrix product of side 1024 (4096 on a GPU) and in 3 x 3 convolutions of 256 channels, two precisions"
+    big = str(device).startswith("cuda")
+    side, images = (128, 1) if size == "tiny" else (4096, 256) if big else (1024, 8)
+    for dtype in (torch.bfloat16, torch.float32):
+        a, x = torch.randn(side, side, dtype=dtype, device=device), torch.randn(images, 256, 32, 32, dtype=dtype, device=device)
+        weight, name = torch.randn(256, 256, 3, 3, dtype=dtype, device=device), str(dtype).removeprefix("torch.")
+        if big: x, weight = (h.contiguous(memory_format=torch.channels_last) for h in (x, weight))
+        yield Case(f"peak: matrix product of side {side}, {name}", "GFLOP", 2 * side**3 / 1e9, lambda a=a: a @ a)
+        yield Case(f"peak: 3 x 3 convolution, {name}", "GFLOP", 2 * 9 * 256**2 * images * 32**2 / 1e9,
+                   lambda x=x, w=weight: torch.conv2d(x, w, padding=1))
+
+# %% ../../nbs/80_tools/04_bench.ipynb #a503cda6
+def _training(net, inputs, bf16, optimizer):
+    "Returns a callable that takes one training step: forward, backward, Adam"
+    def run():
+        with autocast(inputs[0].device, bf16):
+            out = net(*inputs)
+            out = out if torch.is_tensor(out) else out.sample
+            loss = out.float()[:, :inputs[0].shape[1]].square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss
+    return run
+
+
+def _pairs(label, batch, ours, mine, theirs, peer_inputs, peer_name, same):
+    "Yields a training step at equal precision (bfloat16, float32) and as shipped: ours in bfloat16, the peer in float32"
+    make = lambda net: torch.optim.Adam(net.parameters(), lr=1e-4)
+    mine_by = {bf16: _training(ours, mine, bf16, make(ours)) for bf16 in (True, False)}
+    peer_by = {bf16: None if theirs is None else _training(theirs, peer_inputs, bf16, make(theirs)) for bf16 in (True, False)}
+    for name, a, b in (("bfloat16", True, True), ("float32", False, False), ("as shipped (bfloat16, float32)", True, False)):
+        yield Case(f"{label}, {batch} images, {name}", "image", batch, mine_by[a], peer_by[b], peer_name, same)
+
+
+def train_cases(
+    size: str = "full",  # tiny | full
+    device: str = "cpu",
+    seed: int = 0,
+):
+    "Yields the cases of `train`: U-Net against diffusers' and denoising-diffusion-pytorch's, DiT against diffusers', equal work"
+    batch = 4 if size == "tiny" else 64 if device == "cpu" else 512
+    with seeded(derive_seed(seed, "bench")):
+        x, t = torch.randn(batch, 1, 28, 28).to(device), torch.rand(batch).to(device)
+        config = get_recipe("fashion_mnist-unet")["net"]
+        ours, theirs, same = UNet(**config).to(device), None, ""
+        if peer_available("diffusers"):
+            theirs = diffusers_unet(config).to(device)
+            same = f"{agree('number of parameters', *(sum(p.numel() for p in net.parameters()) for net in (ours, theirs)), 0)}, {_work(ours, x, t)}"
+        yield from peak_cases(size, device)
+        yield from _pairs("U-Net of the zoo", batch, ours, (x, t), theirs, (x, t * 1000), "diffusers UNet2DModel", same)
+
+        wide, theirs, same = UNet(28, 1, width=32, mults=(1, 2, 3), blocks=2, attention=(7,), groups=8).to(device), None, ""
+        if peer_available("denoising_diffusion_pytorch"):
+            from denoising_diffusion_pytorch import Unet
+            theirs = Unet(32, dim_mults=(1, 2, 4), channels=1, flash_attn=str(device).startswith("cuda")).to(device)
+            counts = [sum(p.numel() for p in net.parameters()) for net in (wide, theirs)]
+            work = forward_flops(wide, x[:1], t[:1]), forward_flops(theirs, x[:1], t[:1] * 1000)
+            same = f"{agree('number of parameters', *counts, 0.01)}; {agree('floating point operations', *work, 0.05)}, {_work(wide, x, t)}"
+        yield from _pairs("U-Net of 2.6 M", batch, wide, (x, t), theirs, (x, t * 1000), "denoising_diffusion_pytorch Unet", same)
+        yield from transformer_cases(size, device, training=True)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #04f3256a
-benchmarks = dict(sampling=sampling_cases, data=data_cases, forward=forward_cases)
+benchmarks = dict(sampling=sampling_cases, data=data_cases, forward=forward_cases, train=train_cases)
 
 
 def find_benchmark(

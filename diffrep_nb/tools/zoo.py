@@ -28,8 +28,8 @@ from ..foundations.sampling import clip, generate
 from .home import home
 
 # %% auto #0
-__all__ = ['recipes', 'classes', 'card_format', 'get_recipe', 'net_class', 'build', 'make_path', 'net_kind', 'step_loss', 'fit',
-           'cached_fit', 'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality',
+__all__ = ['recipes', 'classes', 'tasks', 'card_format', 'get_recipe', 'net_class', 'build', 'make_path', 'net_kind', 'step_loss',
+           'fit', 'cached_fit', 'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality',
            'probe_accuracy', 'snapshots', 'make', 'register', 'main']
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #8aa97ab5
@@ -52,6 +52,12 @@ recipes = {
     "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[250, 1000, 2000, 4000]),
     "digits-class": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4], classes=10), drop=0.1, steps=3000, snapshots=[188, 1000]),
     "fashion_mnist-class": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, steps=3600, snapshots=[225, 1000]),
+    "shapes-text": dict(make="text", data="shapes:80000", split="pretrain", objects="1-2", start="shapes-unet", task="captions",
+                        net=dict(size=32, channels=3, width=32, mults=[1, 2, 3], blocks=1, attention=[16, 8], groups=8, map_channels=1,
+                                 text=dict(width=64, depth=2, heads=4)),
+                        path=dict(name="ddpm_linear"), drop=0.1, map_drop=0.5, batch=64, lr=1e-3, ema=0.999, steps=3600, seed=0),
+    "shapes-reader": dict(make="reader", data="shapes:12000", split="judge", objects="1-2", task="scenes", net=dict(width=16),
+                          batch=64, lr=3e-3, ema=0.99, steps=1200, seed=7),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
     "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=700),
     "fashion_mnist-judge": _judge("fashion_mnist", 28, 1, 10, steps=1500),
@@ -69,7 +75,15 @@ def get_recipe(name: str) -> dict:
     return recipes[name]
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #0629c826
-classes = {"denoiser": UNet, "judge": Judge, "dit": "diffrep_nb.backbones.dit.DiT", "uvit": "diffrep_nb.backbones.uvit.UViT"}
+classes = {"denoiser": UNet, "judge": Judge, "dit": "diffrep_nb.backbones.dit.DiT", "uvit": "diffrep_nb.backbones.uvit.UViT",
+           "text": "diffrep_nb.guidance.conditioning.TextUNet", "reader": "diffrep_nb.guidance.conditioning.SceneReader"}
+tasks = {"captions": "diffrep_nb.guidance.conditioning.caption_task", "scenes": "diffrep_nb.guidance.conditioning.scene_task"}
+
+
+def _imported(dotted):
+    "The object of a dotted name."
+    module, name = dotted.rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)
 
 
 def net_class(
@@ -78,8 +92,7 @@ def net_class(
     "The class of a kind of network; ValueError for an unknown kind, or one whose chapter is not in this version."
     if make not in classes: raise ValueError(f"unknown kind of network {make!r}: this version builds {', '.join(classes)}")
     if not isinstance(classes[make], str): return classes[make]
-    module, name = classes[make].rsplit(".", 1)
-    try: return getattr(importlib.import_module(module), name)
+    try: return _imported(classes[make])
     except (ImportError, AttributeError) as e:
         raise ValueError(f"networks {make!r} need {classes[make]}, which this version lacks ({e})") from None
 
@@ -137,6 +150,14 @@ def step_loss(
     raise ValueError(f"unknown task {recipe['task']!r}: use denoise, denoise_at or autoencode")
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #9648ce33
+def _training(recipe, net):
+    "(loss, batches) of a recipe; the net starts from the weights of `start`, where a recipe has it."
+    if "start" in recipe: _imported("diffrep_nb.guidance.conditioning.warm_start")(net, load_pretrained(recipe["start"]).net.state_dict())
+    if recipe.get("task") in tasks: return _imported(tasks[recipe["task"]])(recipe, net)[:2]
+    images = get_dataset(recipe["data"], recipe["split"], size=recipe["net"]["size"])
+    return step_loss(recipe, net), batches(images, recipe["batch"], seed=recipe["seed"])
+
+
 def fit(
     recipe: dict,            # as in `recipes`
     folder=None,             # where checkpoints and snapshots go; None keeps nothing
@@ -151,10 +172,9 @@ def fit(
         if changed:
             raise ValueError(f"{folder} holds a run of another recipe ({', '.join(changed)} differ): choose another folder or delete it")
     if folder is not None: Path(folder).mkdir(parents=True, exist_ok=True)
-    net = build(recipe["make"], recipe["net"], recipe["seed"]).to(device)
-    images, steps = get_dataset(recipe["data"], recipe["split"], size=recipe["net"]["size"]), recipe["steps"]
-    run = train(net, step_loss(recipe, net), batches(images, recipe["batch"], seed=recipe["seed"]), steps=steps,
-                lr=warmup_cosine(recipe["lr"], steps), ema=recipe["ema"], seed=recipe["seed"],
+    net, steps = build(recipe["make"], recipe["net"], recipe["seed"]).to(device), recipe["steps"]
+    loss, feed = _training(recipe, net)
+    run = train(net, loss, feed, steps=steps, lr=warmup_cosine(recipe["lr"], steps), ema=recipe["ema"], seed=recipe["seed"],
                 checkpoint=folder, every=250, facts=recipe, progress=progress)
     for step in run:
         if folder is not None and step.i in recipe.get("snapshots", ()):
@@ -263,11 +283,14 @@ def read_card(
 
 
 def load_pretrained(
-    name_or_path,        # a zoo name such as "fashion_mnist-unet", or a path
+    name_or_path,        # a zoo name such as "fashion_mnist-unet", a path, a folder that diffusers saved, or a hub id "owner/name"
     device="cpu",
 ):
-    "The Denoiser (or Judge) in eval mode, float32; ValueError for changed or truncated bytes, or weights of another configuration."
+    "The Denoiser (or the net itself, if it has no path: a judge) in eval mode, float32; ValueError for changed or truncated bytes, or weights of another configuration."
+    from diffrep_nb.backbones.pretrained import from_diffusers, is_diffusers
     from safetensors.torch import load
+    hub = isinstance(name_or_path, str) and name_or_path.count("/") == 1 and not Path(name_or_path).parent.exists()     # "owner/name"
+    if hub or is_diffusers(name_or_path): return from_diffusers(name_or_path, device=device)
     card, file = read_card(name_or_path)
     if not file.exists():
         raise FileNotFoundError(f"{file.name} is missing beside its card: fetch it again or `diffrep zoo train {card['name']}`")
@@ -281,7 +304,7 @@ def load_pretrained(
     net = build(card["make"], card["config"])
     load_state(net, {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}, file.name)
     net = net.to(device).eval().requires_grad_(False)
-    return net if card["make"] == "judge" else as_denoiser(net, make_path(card["path"]), card["kind"])
+    return as_denoiser(net, make_path(card["path"]), card["kind"]) if "path" in card else net
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #18739641
 def quality(
@@ -371,14 +394,17 @@ def make(
     folder = root / ".work" / "zoo" / base
     net, secs, curve = fit(get_recipe(base), folder, device, progress)
     if base != name: secs, net = next((at, n) for step, at, n in snapshots(get_recipe(base), folder) if step == recipe["steps"])
-    fields = ("data", "split", "task", "drop", "weight", "snapshot_of", "steps", "batch", "lr", "ema", "seed")
+    fields = ("data", "split", "task", "drop", "map_drop", "objects", "start", "weight", "snapshot_of", "steps", "batch", "lr", "ema", "seed")
     facts = {k: recipe[k] for k in fields if k in recipe}
     facts |= dict(secs=round(secs), hardware=hardware(), torch=torch.__version__, commit=commit(root),
                   loss=[[i, round(v, 5)] for i, v in curve[:: max(1, len(curve) // 20)]])
     if recipe["make"] == "judge":
         right = round(_judge_accuracy(net, recipe, device), 4)
         return save_pretrained(net.cpu(), target, facts | dict(test_accuracy=right))
+    own = _imported(tasks[recipe["task"]])(recipe, net)[2]() if recipe.get("task") in tasks else None       # a task that knows its own quality
+    if "path" not in recipe: return save_pretrained(net.cpu(), target, facts | own)
     path, kind, points = make_path(recipe["path"]), net_kind(recipe), []
+    if own is not None: return save_pretrained(as_denoiser(net.cpu(), path, kind), target, facts | own, recipe["path"])
     for step, at, snap in [*snapshots(recipe, folder), (recipe["steps"], secs, net)]:
         points.append(_quality_point(as_denoiser(snap.to(device), path, kind), recipe, step, at))
         if progress: print(f"{name} step {step}: FD-judge {points[-1]['fd_judge']:.3f} (floor {points[-1]['fd_judge_floor']:.3f})")
