@@ -20,7 +20,7 @@ from ..foundations.cond import require
 
 # %% auto #0
 __all__ = ['published', 'DiagonalGaussian', 'PlainBlock', 'Encoder', 'Decoder', 'Autoencoder', 'KLAutoencoder',
-           'autoencoder_config', 'straight_through', 'commitment', 'Quantised', 'Quantiser', 'codebook_use', 'VQGAN',
+           'autoencoder_config', 'straight_through', 'commitment', 'Quantised', 'codebook_use', 'Quantiser', 'VQGAN',
            'laplace_nll', 'PatchDiscriminator', 'hinge_discriminator', 'hinge_generator', 'adversarial_losses',
            'adaptive_weight', 'FirstStage', 'make_first_stage', 'small_first_stage', 'fit_first_stage']
 
@@ -138,7 +138,6 @@ class Autoencoder(Tapped):
 
     @property
     def shape(self) -> tuple: return self.channels, self.size, self.size
-
     @property
     def latent_shape(self) -> tuple: return self.latent, self.size // self.factor, self.size // self.factor
 
@@ -155,8 +154,7 @@ class Autoencoder(Tapped):
             raise ValueError(f"this {type(self).__name__} decodes (B, {self.latent}, h, w), got {tuple(z.shape)}")
         return self.decoder(self.from_latent(z))
 
-    def forward(self, x: Tensor, t=None, cond=None) -> Tensor:
-        "(B, channels, H, W) reconstructions; t is not looked at, a condition is refused."
+    def forward(self, x, t=None, cond=None):                                  # t is not looked at
         require(cond, (), type(self).__name__)
         return self.reconstruct(x)
 
@@ -218,6 +216,15 @@ class Quantised(NamedTuple):
     loss: Tensor    # (B,) `commitment`
 
 
+def codebook_use(
+    index: Tensor,  # codes chosen, any shape
+    codes: int,     # K
+) -> tuple:
+    "(share of codes ever chosen, perplexity): exp of the entropy of the choices, between 1 and K."
+    p = torch.bincount(index.flatten(), minlength=codes).double() / index.numel()
+    return (p > 0).double().mean().item(), torch.special.entr(p).sum().exp().item()
+
+# %% ../../nbs/22_backbones/06_autoencoders.ipynb #94b4becc
 class Quantiser(nn.Module):
     "A codebook: latents -> `Quantised`. `share` is the running share of each code, `revive` moves the dead ones."
     def __init__(
@@ -257,15 +264,6 @@ class Quantiser(nn.Module):
             self.codebook[dead] = rows[torch.randint(len(rows), (len(dead),), generator=generator, device=rows.device)].to(self.codebook)
             self.share[dead] = 1 / len(self.share)
         return len(dead)
-
-
-def codebook_use(
-    index: Tensor,  # codes chosen, any shape
-    codes: int,     # K
-) -> tuple:
-    "(share of codes ever chosen, perplexity): exp of the entropy of the choices, between 1 and K."
-    p = torch.bincount(index.flatten(), minlength=codes).double() / index.numel()
-    return (p > 0).double().mean().item(), torch.special.entr(p).sum().exp().item()
 
 # %% ../../nbs/22_backbones/06_autoencoders.ipynb #9205b260
 class VQGAN(Autoencoder):

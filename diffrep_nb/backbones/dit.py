@@ -108,12 +108,12 @@ class Block(nn.Module):
 # %% ../../nbs/22_backbones/03_dit.ipynb #b2c3e47b
 class TokenNet(Tapped):
     "A backbone over the patches of square images; ValueError if patches do not tile them."
-    def __init__(self, size, channels, patch, width, classes=None, first=0, checkpointing=False, **fields):
+    def __init__(self, size, channels, patch, width, classes=None, first=0, checkpointing=False, *fields):
         super().__init__()
         if size % patch: raise ValueError(f"patches of {patch} need a size divisible by {patch}, got {size}: pad or choose another patch")
         self.size, self.channels, self.patch, self.side = size, channels, patch, size // patch
         self.tokens, self.first, self.checkpointing = self.side**2, first, checkpointing    # image tokens, and where they begin
-        self.classes, self.fields = classes, Fields(width, **fields)
+        self.classes, self.fields = classes, Fields(width, *fields)
         self.word = nn.Linear(self.fields.dim, width) if self.fields.dim else None          # what is told in tokens, as tokens of ours
 
     @property
@@ -189,22 +189,22 @@ class DiT(TokenNet):
         neighbours: int | None = None,    # takes Cond.neighbours of that size, as further tokens
     ):
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        super().__init__(size, channels, patch, width, classes, 0, checkpointing, map_channels=map_channels, vector=vector, tokens=tokens,
-                         neighbours=neighbours)
+        super().__init__(size, channels, patch, width, classes, 0, checkpointing, map_channels, vector, tokens, neighbours)
         self.config, self.adaptive, self.conditioning = config, conditioning.startswith("adaln"), conditioning
         self.stem, self.start = nn.Linear(patch**2 * (channels + self.fields.extra), width), self.tap("tokens")
         self.register_buffer("position", sincos_2d(self.side, width), persistent=False)
-        self.told = TimeLabel(width, classes, time_shift)
-        cross = self.adaptive and self.word is not None
+        self.told, cross = TimeLabel(width, classes, time_shift), self.adaptive and self.word is not None
         def block(i): return Block(width, heads, lambda n: self.tap(f"block.{i}.{n}"), conditioning=conditioning, cross=cross)
-        self.blocks, self.norm = nn.ModuleList(map(block, range(depth))), nn.LayerNorm(width, eps=1e-6, elementwise_affine=not self.adaptive)
+        self.blocks = nn.ModuleList(map(block, range(depth)))
+        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=not self.adaptive)
         self.modulation = nn.Linear(width, 2 * width) if self.adaptive else None
         self.out = nn.Linear(width, patch**2 * (out_channels or channels))
         start_weights(self)
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, size, size); () or (B,) in [0, 1]
         self.check(x, t, cond)
-        told, h = self.with_vector(self.told(t, cond, len(x)), cond), self.stem(patchify(self.fields.beside(x, cond), self.patch)) + self.position
+        told = self.with_vector(self.told(t, cond, len(x)), cond)
+        h = self.stem(patchify(self.fields.beside(x, cond), self.patch)) + self.position
         c = context = mask = None
         if self.conditioning == "in-context": h, mask = self.with_words(torch.cat([h, told.to(h.dtype)], dim=1), cond)
         elif self.adaptive: c, (context, mask) = F.silu(told.sum(1)), self.with_words(told[:, :0], cond)

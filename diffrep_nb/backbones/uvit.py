@@ -69,8 +69,8 @@ class UViT(TokenNet):
         neighbours: int | None = None,    # takes Cond.neighbours of that size, as further tokens
     ):
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        super().__init__(size, channels, patch, width, classes, 1 + bool(classes) + bool(vector), checkpointing, map_channels=map_channels,
-                         vector=vector, tokens=tokens, neighbours=neighbours)
+        first = 1 + bool(classes) + bool(vector)                          # tokens before the patches
+        super().__init__(size, channels, patch, width, classes, first, checkpointing, map_channels, vector, tokens, neighbours)
         self.config, self.width, shown = config, width, out_channels or channels
         self.stem = nn.Linear(patch**2 * (channels + self.fields.extra), width)
         self.label = nn.Embedding(classes + 1, width) if classes else None

@@ -69,10 +69,12 @@ class SamplerStep:
 def posterior(
     path: Path, t, s,  # two times, s < t
 ) -> tuple:
-    "(weight of x_t, weight of x0, small variance, large variance) of q(x_s | x_t, x0) (Ho et al. 2020, eq. 7; Kingma et al. 2021, eq. 26)."
+    "(weight of x_t, weight of x0, small, large variance) of q(x_s | x_t, x0) (Ho et al. 2020, eq. 7). ValueError for s > t."
     a, b = path(t), path(s)
     ratio = a.alpha / b.alpha
     added = a.sigma**2 - ratio**2 * b.sigma**2
+    if (added if added.dim() == 0 else added.min()).item() < 0 and bool((torch.as_tensor(s) > torch.as_tensor(t)).any()):
+        raise ValueError("a step goes down, from t to an earlier s: here s > t")
     return ratio * b.sigma**2 / a.sigma**2, b.alpha * added / a.sigma**2, added * b.sigma**2 / a.sigma**2, added
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #1eba49ce
