@@ -91,7 +91,7 @@ def denoising_loss(
     target: str = "eps",   # the form in which the error is measured
     weight=None,           # None (plain error of the target), a name in `weights`, or a function (path, t) -> weight on the x0-error
 ) -> Tensor:
-    "(B,) mean squared error per item (Ho et al. 2020, eq. 14 for target eps). ValueError for an unknown target or weight."
+    "(B,) mean squared error per item (Ho et al. 2020, eq. 14 for target eps). ValueError for an unknown target, or a weight not finite."
     check_kind(target)
     if weight is not None and not callable(weight):
         if weight not in weights: raise ValueError(f"unknown weight {weight!r}: use one of {', '.join(weights)}, or a function (path, t)")
@@ -99,7 +99,9 @@ def denoising_loss(
     pred = denoiser(corrupt(denoiser.path, x0, t, eps), t, cond)
     error = (getattr(pred, target) - _truth(denoiser.path, x0, t, eps, target)).square().flatten(1).mean(1)
     if weight is None: return error
-    return error * expand((weight(denoiser.path, t) / error_ratio(denoiser.path, target, t) ** 2), error)
+    factor = weight(denoiser.path, t) / error_ratio(denoiser.path, target, t) ** 2
+    if not bool(factor.isfinite().all()): raise ValueError("the weight is not finite at one of the times: draw t above 0 and below 1")
+    return error * expand(factor, error)
 
 # %% ../../nbs/21_foundations/07_objectives.ipynb #5c97b3bf
 lambdas = {

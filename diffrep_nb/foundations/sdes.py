@@ -104,9 +104,19 @@ class predictor_corrector(SamplerStep):
         return self.predictor.step(denoiser, x, t, s, own[0] if len(own) == 1 else tuple(own) or None, state)
 
 # %% ../../nbs/21_foundations/09_sdes.ipynb #aab896c9
-def _solve(field, y, t_from, t_to, steps, rtol, atol):
-    "The state y (tuple of tensors) at t_to under dy/dt = field(t, y): `steps` classical Runge-Kutta steps, or adaptive RK45."
-    if steps is None:
+def _grid(path, t_from, t_to, steps):
+    "Times from t_from to t_to: `steps` equal pieces; without: the kinks of a table, four a decade below the first; of other paths None."
+    if steps is not None: return torch.linspace(t_from, t_to, steps + 1, dtype=torch.float64)
+    if getattr(path, "table", None) is None: return None
+    kinks = torch.cat([torch.logspace(-10, -0.25, 40, dtype=torch.float64), torch.arange(1, path.T + 1, dtype=torch.float64)]) / path.T
+    low, high = min(t_from, t_to), max(t_from, t_to)
+    ts = torch.cat([kinks.new_tensor([low]), kinks[(kinks > low) & (kinks < high)], kinks.new_tensor([high])])
+    return ts if t_from < t_to else ts.flip(0)
+
+
+def _solve(field, y, t_from, t_to, ts, rtol, atol):
+    "The state y (tuple of tensors) at t_to under dy/dt = field(t, y): a classical Runge-Kutta step between all ts, or adaptive RK45."
+    if ts is None:
         from torchdiffeq import odeint
         usual = 1e-7 if y[0].dtype == torch.float64 else 1e-5
         rtol, atol = rtol or usual, atol or usual
@@ -114,13 +124,12 @@ def _solve(field, y, t_from, t_to, steps, rtol, atol):
         low, high = min(t_from, t_to), max(t_from, t_to)
         inside = lambda t, y: field(t.clamp(low, high).cpu(), y)
         return tuple(v[-1] for v in odeint(inside, y, ends, rtol=rtol, atol=atol, method="dopri5", options=dict(step_t=ends[1:])))
-    ts = torch.linspace(t_from, t_to, steps + 1, dtype=torch.float64)
     for t, s in zip(ts[:-1], ts[1:]):
         d, mid, add = s - t, (t + s) / 2, lambda y, k, d: tuple(a + d * b for a, b in zip(y, k))
-        k1 = field(t, y)
+        k1 = field(t + 1e-9 * d, y)                                            # at a kink: the slope of this piece
         k2 = field(mid, add(y, k1, d / 2))
         k3 = field(mid, add(y, k2, d / 2))
-        k4 = field(s, add(y, k3, d))
+        k4 = field(s - 1e-9 * d, add(y, k3, d))
         y = tuple(a + d / 6 * (p + 2 * q + 2 * r + w) for a, p, q, r, w in zip(y, k1, k2, k3, k4))
     return y
 
@@ -134,15 +143,18 @@ def probability_flow(
     cond: Cond | None = None,  # or a function of t
     rtol: float | None = None, # relative tolerance of adaptive RK45, for the batch as a whole; default 1e-5, in float64 1e-7
     atol: float | None = None, # absolute tolerance, likewise
-    steps: int | None = None,  # instead: this many classical Runge-Kutta steps
+    steps: int | None = None,  # instead: this many classical Runge-Kutta steps; a table without rtol and atol: one per entry
 ) -> tuple:
-    "((B, ...) x at t_to along the probability-flow ODE, number of network calls) (Song et al. 2021, eq. 13)."
-    calls = 0
+    "((B, ...) x at t_to along the flow ODE, number of calls) (Song et al. 2021, eq. 13). ValueError where the network cannot answer."
+    calls, top = 0, denoiser.path.span[1]
+    if denoiser.kind in ("eps", "score") and denoiser.precond is None and max(t_from, t_to) > top + 1e-12:
+        raise ValueError(f"t = {max(t_from, t_to):.6g}, but an {denoiser.kind}-net on {denoiser.path!r} can be asked up to {top:.6g} only")
     def field(t, y):
         nonlocal calls
         calls += 1
         return (denoiser(y[0], t, cond).u.to(x.dtype),)
-    return _solve(field, (x,), float(t_from), float(t_to), steps, rtol, atol)[0], calls
+    ts = _grid(denoiser.path, float(t_from), float(t_to), steps) if steps or not (rtol or atol) else None
+    return _solve(field, (x,), float(t_from), float(t_to), ts, rtol, atol)[0], calls
 
 # %% ../../nbs/21_foundations/09_sdes.ipynb #6823e19c
 def divergence_of(
@@ -167,9 +179,10 @@ def log_likelihood(
     prior=None,                  # x at path.span[1] -> (B,) nats; default: the oracle's own density there, for a network N(0, sigma^2)
     rtol: float | None = None,   # tolerances of adaptive RK45; default 1e-5 (as published), in float64 1e-7
     atol: float | None = None,
-    steps: int | None = None,    # instead: this many classical Runge-Kutta steps
+    steps: int | None = None,    # instead: this many classical Runge-Kutta steps; a table without rtol and atol: one per entry
 ) -> Tensor:
     "(B,) float64 ln p(x0) in nats by the probability-flow ODE (Song et al. 2021, eq. 39). ValueError for an unknown divergence."
+    if not x0.is_floating_point(): raise ValueError(f"a density is that of continuous data, got {x0.dtype}: `dequantise` pixels first")
     if divergence not in ("exact", "hutchinson"): raise ValueError(f"divergence {divergence!r}: use exact or hutchinson")
     top, x0 = denoiser.path.span[1], x0.detach()
     if not 0 < t_min < top: raise ValueError(f"t_min = {t_min:g} is not inside (0, {top:g}): data stand just above t = 0")
@@ -180,7 +193,8 @@ def log_likelihood(
             u = denoiser(x, t, cond).u
             change = divergence_of(u, x, probe)
         return u.detach().to(x0.dtype), change.detach().double()
-    x1, change = _solve(field, (x0, x0.new_zeros(len(x0), dtype=torch.float64)), float(t_min), float(top), steps, rtol, atol)
+    ts = _grid(denoiser.path, float(t_min), float(top), steps) if steps or not (rtol or atol) else None
+    x1, change = _solve(field, (x0, x0.new_zeros(len(x0), dtype=torch.float64)), float(t_min), float(top), ts, rtol, atol)
     if prior is None:
         prior = (lambda x: denoiser.log_prob(x, top)) if hasattr(denoiser, "log_prob") else normal_log_prob(denoiser.path(top).sigma)
     return change + prior(x1).double()
