@@ -191,7 +191,7 @@ class project(Guided):
         new = self.fn(pred)
         if not isinstance(new, Pred): raise ValueError(f"a projection returns a Pred (pred.replace(...)), got {type(new).__name__}")
         if bool(acts.all()): return new
-        return pred.replace(pred.kind, torch.where(expand(acts.to(x_t.device), x_t), getattr(new, pred.kind), pred.value))
+        return pred.replace(pred.kind, torch.where(expand(acts.to(x_t.device), x_t) > 0, getattr(new, pred.kind), pred.value))
 
 
 def threshold(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..backbones.unet import UNet
-from ..core.data import batches, draw_scenes, get_dataset, render, to_float
+from ..core.data import batches, get_dataset
 from ..core.metrics import Judge, judge_scores
 from ..core.training import derive_seed, load_state, seeded, to_device, train, warmup_cosine
 from ..foundations import paths
@@ -28,8 +28,8 @@ from ..foundations.sampling import clip, generate
 from .home import home
 
 # %% auto #0
-__all__ = ['recipes', 'classes', 'card_format', 'get_recipe', 'net_class', 'build', 'make_path', 'net_kind', 'step_loss', 'fit',
-           'cached_fit', 'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality',
+__all__ = ['recipes', 'classes', 'tasks', 'card_format', 'get_recipe', 'net_class', 'build', 'make_path', 'net_kind', 'step_loss',
+           'fit', 'cached_fit', 'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality',
            'probe_accuracy', 'snapshots', 'make', 'register', 'main']
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #8aa97ab5
@@ -78,6 +78,13 @@ def get_recipe(name: str) -> dict:
 classes = {"denoiser": UNet, "judge": Judge, "dit": "diffrep_nb.backbones.dit.DiT", "uvit": "diffrep_nb.backbones.uvit.UViT",
            "text": "diffrep_nb.guidance.conditioning.TextUNet", "reader": "diffrep_nb.guidance.conditioning.SceneReader",
            "kl": "diffrep_nb.backbones.autoencoders.KLAutoencoder", "vqgan": "diffrep_nb.backbones.autoencoders.VQGAN"}
+tasks = {"captions": "diffrep_nb.guidance.conditioning.caption_task", "scenes": "diffrep_nb.guidance.conditioning.scene_task"}
+
+
+def _imported(dotted):
+    "The object of a dotted name."
+    module, name = dotted.rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)
 
 
 def net_class(
@@ -86,8 +93,7 @@ def net_class(
     "The class of a kind of network; ValueError for an unknown kind, or one whose chapter is not in this version."
     if make not in classes: raise ValueError(f"unknown kind of network {make!r}: this version builds {', '.join(classes)}")
     if not isinstance(classes[make], str): return classes[make]
-    module, name = classes[make].rsplit(".", 1)
-    try: return getattr(importlib.import_module(module), name)
+    try: return _imported(classes[make])
     except (ImportError, AttributeError) as e:
         raise ValueError(f"networks {make!r} need {classes[make]}, which this version lacks ({e})") from None
 
@@ -145,29 +151,10 @@ def step_loss(
     raise ValueError(f"unknown task {recipe['task']!r}: use denoise, denoise_at or autoencode")
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #9648ce33
-def _scenes(recipe):
-    "(Scenes, step -> batch of x0 and the two maps of what each pixel shows) of a reader's recipe."
-    scenes = draw_scenes(range(int(recipe["data"].split(":")[1])), recipe["objects"], recipe["split"], 0)
-    drawn = render(scenes, 32)
-    images, kinds = torch.from_numpy(drawn["image"]), torch.from_numpy(drawn["semantic"]).long()
-    colour = torch.cat([torch.zeros(len(scenes), 1, dtype=torch.int64), torch.from_numpy(scenes.colour + 1)], 1)       # 0: the ground
-    colours = colour[torch.arange(len(scenes))[:, None, None], torch.from_numpy(drawn["instance"]).long()]
-    order = batches(images, recipe["batch"], recipe["seed"])
-    def at(step):
-        i = order.items(step)
-        return dict(x0=to_float(images[i]), kinds=kinds[i], colours=colours[i])
-    return scenes, at
-
-
 def _training(recipe, net):
     "(loss, batches) of a recipe; the net starts from the weights of `start`, where a recipe has it."
-    from diffrep_nb.guidance.conditioning import caption_batches, caption_loss, scenes_told, warm_start
-    if "start" in recipe: warm_start(net, load_pretrained(recipe["start"]).net.state_dict())
-    if recipe.get("task") == "captions":
-        told = scenes_told(int(recipe["data"].split(":")[1]), recipe["net"]["size"], recipe["split"], recipe["objects"], recipe["seed"])
-        loss = caption_loss(as_denoiser(net, make_path(recipe["path"])), recipe["drop"], recipe["map_drop"], recipe["lift"])
-        return loss, caption_batches(told, net.text.tokenizer, recipe["batch"], recipe["seed"])
-    if recipe.get("task") == "scenes": return lambda b, g: net.loss(b["x0"], b["kinds"], b["colours"]), _scenes(recipe)[1]
+    if "start" in recipe: _imported("diffrep_nb.guidance.conditioning.warm_start")(net, load_pretrained(recipe["start"]).net.state_dict())
+    if recipe.get("task") in tasks: return _imported(tasks[recipe["task"]])(recipe, net)[:2]
     images = get_dataset(recipe["data"], recipe["split"], size=recipe["net"]["size"])
     return step_loss(recipe, net), batches(images, recipe["batch"], seed=recipe["seed"])
 
@@ -386,29 +373,6 @@ def _judge_accuracy(net, recipe, device) -> float:
     return (guess == test.labels).float().mean().item()
 
 
-def _reads(net, recipe) -> dict:
-    "How a reader does on unseen scenes of two objects: IoU of what is not ground, share of objects whose colour and shape it names."
-    from diffrep_nb.guidance.conditioning import mask_iou, read_scene
-    scenes, feed = _scenes(recipe | dict(data="shapes:512", split="test", objects=2, batch=512))
-    b = feed(0)
-    shown, counts = read_scene(net, b["x0"])
-    top = counts.flatten(1).topk(2, dim=1).indices                                            # the two most frequent pairs of colour and shape
-    truth = torch.stack([torch.bincount(((c - 1) * 8 + k - 1)[k > 0], minlength=64) for c, k in zip(b["colours"].flatten(1), b["kinds"].flatten(1))])
-    right = (truth.gather(1, top) > 0).float().mean().item()
-    return dict(test_iou=round(mask_iou(shown, b["kinds"] > 0).mean().item(), 4), test_pairs=round(right, 4))
-
-
-def _obeys(net, path, n=128) -> dict:
-    "How a net told captions and maps obeys, by the zoo's reader: IoU with the map, share of the objects asked for that are seen."
-    from diffrep_nb.guidance.conditioning import mask_iou, read_scene, scene_pairs, scenes_told
-    scenes, (_, said, masks) = draw_scenes(range(n), 1, "test", 0), scenes_told(n, net.size, "test", 1, 0)
-    x = generate(as_denoiser(net.cpu().eval(), path), n, cond=net.told(said, masks.float()), steps=25, project=clip)
-    shown, counts = read_scene(load_pretrained("shapes-reader"), x)
-    asked = scene_pairs(scenes)[:, 0]
-    right = (counts.flatten(1).argmax(1) == asked[:, 0] * 8 + asked[:, 1]).float().mean().item()
-    return dict(map_iou=round(mask_iou(shown, masks[:, 0] > 0).mean().item(), 4), obeys=round(right, 4))
-
-
 def _quality_point(denoiser, recipe, step, secs) -> dict:
     "One point of a card's quality curve; the last one on more samples."
     last, data = step == recipe["steps"], recipe["data"]
@@ -438,9 +402,10 @@ def make(
     if recipe["make"] == "judge":
         right = round(_judge_accuracy(net, recipe, device), 4)
         return save_pretrained(net.cpu(), target, facts | dict(test_accuracy=right))
-    if recipe["make"] == "reader": return save_pretrained(net.cpu(), target, facts | _reads(net.cpu().eval(), recipe))
+    own = _imported(tasks[recipe["task"]])(recipe, net.cpu().eval())[2]() if recipe.get("task") in tasks else None     # knows its own quality
+    if "path" not in recipe: return save_pretrained(net, target, facts | own)
     path, kind, points = make_path(recipe["path"]), net_kind(recipe), []
-    if recipe["make"] == "text": return save_pretrained(as_denoiser(net.cpu(), path, kind), target, facts | _obeys(net, path), recipe["path"])
+    if own is not None: return save_pretrained(as_denoiser(net, path, kind), target, facts | own, recipe["path"])
     for step, at, snap in [*snapshots(recipe, folder), (recipe["steps"], secs, net)]:
         points.append(_quality_point(as_denoiser(snap.to(device), path, kind), recipe, step, at))
         if progress: print(f"{name} step {step}: FD-judge {points[-1]['fd_judge']:.3f} (floor {points[-1]['fd_judge_floor']:.3f})")
