@@ -17,7 +17,7 @@ from .wrappers import energy, project
 
 # %% auto #0
 __all__ = ['checked', 'critic', 'ascent', 'least_squares', 'universal', 'label_loss', 'distance_loss', 'gram', 'style',
-           'style_loss', 'boxes_of', 'box_iou', 'mask_iou', 'spherical_distance', 'with_time', 'text_critic', 'crops']
+           'style_loss', 'boxes_of', 'box_iou', 'spherical_distance', 'with_time', 'text_critic', 'crops']
 
 # %% ../../nbs/23_guidance/05_critics.ipynb #d437d001
 def checked(
@@ -177,15 +177,6 @@ def box_iou(
     def area(x): return (x[:, 2:] - x[:, :2]).clamp_min(0).prod(1)
     both = area(torch.cat([torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])], 1))
     return both / (area(a) + area(b) - both).clamp_min(1e-12)
-
-
-def mask_iou(
-    a: Tensor,  # (B, H, W) int64, 0 = ground
-    b: Tensor,  # (B, H, W)
-) -> Tensor:
-    "(B,) intersection over union of what is not ground, whatever its class; 1 if both are empty."
-    both, either = ((a > 0) & (b > 0)).flatten(1).sum(1), ((a > 0) | (b > 0)).flatten(1).sum(1)
-    return torch.where(either > 0, both / either.clamp_min(1), 1.0)
 
 # %% ../../nbs/23_guidance/05_critics.ipynb #05dd5f38
 def spherical_distance(
