@@ -71,6 +71,7 @@ def chromium():
     assert path, "no Chromium on this machine: make e2e installs one"
     sync = pytest.importorskip("playwright.sync_api")
     with sync.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                                                                          "--disable-component-update", "--disable-sync"])
         yield browser
         browser.close()

@@ -189,28 +189,15 @@ def test_the_taxonomy_names_chapters_of_the_sidebar():
 
 # ---- with a browser
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not program: pytest.fail("no Chromium on this system: install the package chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Reader:
     """A browser tab that remembers everything that went wrong."""
-    def __init__(self, browser, folder, width=1280, **options):
+    def __init__(self, chromium, folder, width=1280, **options):
         self.server = serve(folder, 0)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.base, self.wrong = f"http://127.0.0.1:{self.server.server_address[1]}/", []
-        self.context = browser.new_context(viewport=dict(width=width, height=900), **options)
+        self.context = chromium.new_context(viewport=dict(width=width, height=900), **options)
         self.page = self.context.new_page()
         self.page.on("console", lambda m: self.wrong.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda e: self.wrong.append(f"error: {e}"))
@@ -232,8 +219,8 @@ class Reader:
 
 
 @pytest.fixture
-def reader(browser, small_site):
-    reader = Reader(browser, small_site, color_scheme="light")
+def reader(chromium, small_site):
+    reader = Reader(chromium, small_site, color_scheme="light")
     yield reader
     reader.close()
 
@@ -312,7 +299,7 @@ def brightness(page):
 
 
 @pytest.mark.browser
-def test_dark_mode_toggles_and_persists(reader, browser, small_site):
+def test_dark_mode_toggles_and_persists(reader, chromium, small_site):
     page = reader.go("index.html")
     paper, ink = brightness(page)
     assert paper > 230 and ink < 80
@@ -324,7 +311,7 @@ def test_dark_mode_toggles_and_persists(reader, browser, small_site):
     page.click("#theme-button")
     page.reload()
     assert brightness(page)[0] > 230, "kept after a reload"
-    night = Reader(browser, small_site, color_scheme="dark")
+    night = Reader(chromium, small_site, color_scheme="dark")
     assert brightness(night.go("index.html"))[0] < 60, "the system's choice counts until the reader chooses"
     night.close()
 
@@ -340,8 +327,8 @@ def assert_fits(page, target):
 
 
 @pytest.mark.browser
-def test_a_phone_shows_every_page(browser, small_site):
-    phone = Reader(browser, small_site, width=400)
+def test_a_phone_shows_every_page(chromium, small_site):
+    phone = Reader(chromium, small_site, width=400)
     for target in ("index.html", "01_a/first.html", "02_b/last.html"): assert_fits(phone.go(target), target)
     page = phone.page
     table = page.evaluate("(() => { const s = document.querySelector('.text .scroll'); return [s.scrollWidth, s.clientWidth]; })()")
@@ -358,10 +345,10 @@ def test_a_phone_shows_every_page(browser, small_site):
 
 
 @pytest.mark.browser
-def test_this_project_from_the_first_page_to_the_last(browser, whole_site):
+def test_this_project_from_the_first_page_to_the_last(chromium, whole_site):
     assert check_site(whole_site) == []
     targets = [entry.target for entry in sidebar(ROOT)]
-    desk = Reader(browser, whole_site)
+    desk = Reader(chromium, whole_site)
     page, seen = desk.go("index.html"), ["index.html"]
     while page.locator('.neighbours [rel="next"]').count():
         page.evaluate("document.querySelectorAll('img').forEach(i => { i.loading = 'eager'; })")
@@ -373,6 +360,6 @@ def test_this_project_from_the_first_page_to_the_last(browser, whole_site):
         seen.append(page.url.removeprefix(desk.base))
     assert seen == targets
     desk.close()
-    phone = Reader(browser, whole_site, width=400)
+    phone = Reader(chromium, whole_site, width=400)
     for target in targets: assert_fits(phone.go(target), target)
     phone.close()
