@@ -72,7 +72,7 @@ class contrast(Guided):
         if self.rescale: moved = _rescaled(moved, main.value, self.rescale)
         return main.replace(main.kind, moved)
 
-
+# %% ../../nbs/23_guidance/01_wrappers.ipynb #9dbf430a
 def _same_path(main, ref):
     "ValueError if two denoisers are not on one path."
     if main.path is ref.path: return
@@ -158,7 +158,7 @@ class energy(Guided):
             gradient = _gradient(self.log_prob(pred), y, self.on)
         return _detached(pred, x_t), gradient
 
-
+# %% ../../nbs/23_guidance/01_wrappers.ipynb #c1c532c0
 def _gradient(value, y, on):
     "The gradient of the sum of `value` wrt `y`; one clear error for each way that a log-probability can be wrong."
     if not isinstance(value, Tensor) or value.shape != (len(y),):

@@ -154,7 +154,7 @@ def _diffusers_run(kind, shape, calls, per_item, device):
         return x
     return run
 
-
+# %% ../../nbs/80_tools/04_bench.ipynb #90bd1fca
 def _scheduler_times(kind, calls):
     "Returns the times at which diffusers' scheduler asks the network"
     scheduler = _diffusers_scheduler(kind)
@@ -419,7 +419,7 @@ def _pairs(label, batch, ours, mine, theirs, peer_inputs, peer_name, same):
     for name, a, b in (("bfloat16", True, True), ("float32", False, False), ("as shipped (bfloat16, float32)", True, False)):
         yield Case(f"{label}, {batch} images, {name}", "image", batch, mine_by[a], peer_by[b], peer_name, same)
 
-
+# %% ../../nbs/80_tools/04_bench.ipynb #b9390a1a
 def train_cases(
     size: str = "full",  # tiny | full
     device: str = "cpu",
