@@ -69,10 +69,16 @@ def warmup_cosine(
     lr: float,              # the highest rate
     steps: int,             # length of the run
     warmup: float = 0.02,   # share of the run in which the rate rises linearly
+    restarts: tuple = (),   # steps at which the whole curve begins anew (warm restarts, Loshchilov and Hutter 2017), rising
 ):
-    "A function step -> learning rate: linear warm-up, then half a cosine down to zero."
-    rise = max(1, round(warmup * steps))
-    return lambda i: lr * min((i + 1) / rise, 0.5 * (1 + math.cos(math.pi * max(0, i - rise) / max(1, steps - rise))))
+    "A function step -> learning rate: linear warm-up, then half a cosine down to zero; ValueError if the restarts do not rise within the run."
+    edges = [0, *restarts, steps]
+    if sorted(set(edges)) != edges: raise ValueError(f"restarts must rise strictly between 0 and {steps} steps, got {list(restarts)}")
+    def rate(i):
+        start, end = max(e for e in edges[:-1] if e <= i), min((e for e in edges if e > i), default=steps)
+        rise = max(1, round(warmup * (end - start)))
+        return lr * min((i - start + 1) / rise, 0.5 * (1 + math.cos(math.pi * max(0, i - start - rise) / max(1, end - start - rise))))
+    return rate
 
 # %% ../../nbs/00_core/04_training.ipynb #f7c68a06
 checkpoint_format = 1

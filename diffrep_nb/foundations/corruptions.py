@@ -239,11 +239,19 @@ def item_noise(
     items = np.arange(shape[0]) if items is None else np.array(items.tolist(), dtype=np.int64)
     if len(items) != shape[0]: raise ValueError(f"{len(items)} item numbers for a batch of {shape[0]}")
     salt = int.from_bytes(hashlib.blake2b(f"{seed}/{kind}".encode(), digest_size=8).digest(), "little")
-    out, bits = np.empty(tuple(shape), dtype=np.float32), np.random.Philox(0)
+    numbers, bits = math.prod(shape[1:]), np.random.Philox(0)
+    uniform = np.empty((len(items), numbers + numbers % 2), dtype=np.float32)
     fresh, key = bits.state, np.array([salt, 0]).astype(np.uint64)             # as Philox itself reads a key
     fresh["state"] = dict(key=key, counter=np.array([0, 0, 0, step]).astype(np.uint64))
-    draw = np.random.Generator(bits).standard_normal
-    for row, key[1] in zip(out.reshape(len(items), -1), items.astype(np.uint64)):
+    draw = np.random.Generator(bits).random
+    for row, key[1] in zip(uniform, items.astype(np.uint64)):
         bits.state = fresh                                                     # ten times as quick as a new Philox
         draw(out=row, dtype=np.float32)
-    return torch.from_numpy(out)
+    return torch.from_numpy(_normal(uniform)[:, :numbers].reshape(tuple(shape)))
+
+
+def _normal(uniform):
+    "(B, 2 k) normal numbers from (B, 2 k) uniform ones in [0, 1), all at once (Box and Muller 1958)."
+    first, second = np.split(uniform, 2, axis=1)
+    radius, angle = np.sqrt(-2 * np.log1p(-first)), np.float32(2 * math.pi) * second
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)

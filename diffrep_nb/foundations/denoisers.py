@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from .cond import Cond, at
-from .paths import Coef, Path, expand
+from .paths import Coef, Path, as_numbers, expand, single
 
 # %% auto #0
-__all__ = ['kinds', 'check_kind', 'Pred', 'solve', 'Denoiser', 'split', 'as_denoiser', 'edm_precond', 'gaussian_mixture',
-           'ideal_denoiser']
+__all__ = ['kinds', 'check_kind', 'add_scaled', 'Pred', 'solve', 'Denoiser', 'split', 'as_denoiser', 'edm_precond',
+           'gaussian_mixture', 'ideal_denoiser']
 
 # %% ../../nbs/21_foundations/06_denoisers.ipynb #127e2443
 kinds = ("x0", "eps", "v", "u", "score")
@@ -24,8 +24,7 @@ kinds = ("x0", "eps", "v", "u", "score")
 
 def _row(kind: str, c: Coef) -> tuple:
     "(p, q) of a kind: what it is as p x0 + q eps."
-    one, nil = torch.ones_like(c.alpha), torch.zeros_like(c.alpha)
-    return {"x0": (one, nil), "eps": (nil, one), "score": (nil, one), "v": (-c.sigma, c.alpha), "u": (c.d_alpha, c.d_sigma)}[kind]
+    return {"x0": (1.0, 0.0), "eps": (0.0, 1.0), "score": (0.0, 1.0), "v": (-c.sigma, c.alpha), "u": (c.d_alpha, c.d_sigma)}[kind]
 
 
 def check_kind(kind: str) -> str:
@@ -35,12 +34,28 @@ def check_kind(kind: str) -> str:
 
 
 def _refuse(pred, name, divisor, why):
-    "ValueError where `divisor` is 0: `name` does not follow from what was predicted there."
-    bad = (divisor == 0).flatten()
+    "ValueError where `divisor` is 0 or not finite: `name` does not follow from what was predicted there."
+    if isinstance(divisor, float) and math.isfinite(divisor) and divisor: return
+    divisor = torch.as_tensor(divisor)
+    bad = ((divisor == 0) | ~divisor.isfinite()).flatten()
     if bool(bad.any()):
         t = torch.as_tensor(pred.t).flatten()
         where = t[bad if len(t) > 1 else ...][0].item()
         raise ValueError(f"{name} does not follow from {pred.kind} at t = {where:g} on {pred.path!r}: {why}")
+
+
+def _none(weight):
+    "Whether a weight, a number or a tensor, is nothing but zeros."
+    return weight == 0 if isinstance(weight, (int, float)) else not bool(weight.any())
+
+
+def add_scaled(
+    x: Tensor,   # (B, ...)
+    c,           # a number, or a Tensor () or (B,)
+    y: Tensor,   # (B, ...)
+) -> Tensor:
+    "(B, ...) x + c y, in one pass where c is a number."
+    return torch.add(x, y, alpha=c) if isinstance(c, (int, float)) else x + expand(c, x) * y
 
 # %% ../../nbs/21_foundations/06_denoisers.ipynb #c7e7466f
 class Pred:
@@ -63,26 +78,29 @@ class Pred:
     def __getattr__(self, name):
         if name not in kinds: raise AttributeError(f"a Pred has {', '.join(kinds)}, not {name!r}")
         if name == self.kind: return self.value
-        if name not in self._cache: self._cache[name] = self._convert(name)
+        if name not in self._cache: self._cache[name] = self._convert(name, as_numbers(self.path(self.t)))
         return self._cache[name]
 
-    def _convert(self, name):
-        c, x = self.path(self.t), self.x_t
-        if name not in ("x0", "eps"):                                          # a combination of x0 and eps
-            if name == "score":
-                _refuse(self, "score", c.sigma, "sigma is 0 there: ask for x0 or eps")
-                return -self.eps / expand(c.sigma, x)
-            p, q = _row(name, c)
-            _refuse(self, name, torch.isfinite(q), "its slope is infinite there: ask at a t > 0")
-            return expand(p, x) * self.x0 + expand(q, x) * self.eps
-        y = -expand(c.sigma, x) * self.value if self.kind == "score" else self.value
+    def _convert(self, name, c):
+        a, b = _row(name, c)
+        if name == "score":
+            _refuse(self, "score", c.sigma, "sigma is 0 there: ask for x0 or eps")
+            b = -1 / c.sigma
+        elif name == "u": _refuse(self, "u", 1 + 0 * b, "its slope is infinite there: ask at a t > 0")
+        return self.mix(a, b)
+
+    def mix(self, a, b) -> Tensor:
+        "(B, ...) a x0 + b eps for numbers or () or (B,) coefficients a and b, in one pass; ValueError where the prediction does not tell."
+        x, y = self.x_t, self.value
+        if self.kind == "x0" and _none(b): return expand(a, x) * y
+        if self.kind == "eps" and _none(a): return expand(b, x) * y
+        c = as_numbers(self.path(self.t))
         p, q = _row(self.kind, c)
-        det = c.alpha * q - c.sigma * p
-        ways = "x0" if name == "eps" else "v, x0 or u"
-        _refuse(self, name, torch.where(torch.isfinite(det), det, 0.0), 
-                f"the solve is singular there: use a {ways} network, or stay inside path.span")
-        if name == "x0": return expand(q / det, x) * x - expand(c.sigma / det, x) * y
-        return expand(c.alpha / det, x) * y - expand(p / det, x) * x
+        det, name, ways = c.alpha * q - c.sigma * p, *(("eps", "x0") if _none(a) else ("x0", "v, x0 or u"))
+        _refuse(self, name, det, f"the solve is singular there: use a {ways} network, or stay inside path.span")
+        from_x, from_y = (a * q - b * p) / det, (c.alpha * b - c.sigma * a) / det
+        if self.kind == "score": from_y = -c.sigma * from_y                    # eps = -sigma score
+        return add_scaled(expand(from_x, x) * x, from_y, y)
 
     def replace(self, kind: str, value: Tensor) -> "Pred":
         "The same place with another prediction (guidance, clipping); `var` and `taps` stay."
@@ -120,8 +138,7 @@ class Denoiser:
 
     def predict(self, x_t, t, cond):
         "(prediction, raw output, extra channels) of the network at x_t."
-        times = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
-        told = (self.time(times) if self.time else times.float()).to(x_t.device)
+        told = self.told(x_t, t)
         if self.precond:
             c_skip, c_out, c_in = (expand(c, x_t) for c in self.precond(self.path(t)))
             raw = self.net(c_in * x_t, told, cond)
@@ -130,6 +147,13 @@ class Denoiser:
         raw = self.net(x_t, told, cond)
         value, var = split(raw.to(x_t.dtype), x_t)
         return value, raw, var
+
+    def told(self, x_t, t) -> Tensor:
+        "(B,) the time as the network reads it."
+        one = single(t) if self.time is None else None
+        if one is not None: return torch.full((len(x_t),), one, device=x_t.device)
+        times = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
+        return (self.time(times) if self.time else times.float()).to(x_t.device)
 
     def with_(self, **changes) -> "Denoiser":
         "A copy with other attributes, sharing the network."

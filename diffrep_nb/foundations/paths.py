@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['lowest_logsnr', 'Coef', 'as_time', 'Path', 'vp_linear', 'sub_vp', 've', 'edm', 'cosine', 'rectified_flow',
-           'from_alpha_bar', 'ddpm_linear', 'cosine_alpha_bar', 'expand', 'corrupt']
+__all__ = ['lowest_logsnr', 'Coef', 'as_time', 'single', 'Path', 'vp_linear', 'sub_vp', 've', 'edm', 'cosine', 'rectified_flow',
+           'from_alpha_bar', 'ddpm_linear', 'cosine_alpha_bar', 'as_numbers', 'expand', 'corrupt']
 
 # %% ../../nbs/21_foundations/03_paths.ipynb #7eef6893
 class Coef(NamedTuple):
@@ -37,7 +37,9 @@ def as_time(t) -> Tensor:
     return t
 
 
-def _plain(t):
+def single(
+    t,  # a time
+) -> float | None:
     "A single time on the CPU that asks for no gradient, as a float; None for any other."
     if isinstance(t, Tensor): return t.item() if t.dim() == 0 and not t.requires_grad and t.device.type == "cpu" else None
     return float(t) if isinstance(t, (int, float)) else None
@@ -64,7 +66,7 @@ class Path:
 
     def __call__(self, t) -> Coef:
         "Coefficients at `t`, () or (B,) in [0, 1]; those of single times are remembered, as samplers ask for them again and again."
-        time = _plain(t) if self.fixed else None
+        time = single(t) if self.fixed else None
         if time is None: return self.coef(as_time(t))
         known = self.__dict__.setdefault("_known", {})
         if time not in known:
@@ -274,11 +276,20 @@ def cosine_alpha_bar(
     return torch.cumprod(1 - (1 - f[1:] / f[:-1]).clamp(max=beta_max), 0)
 
 # %% ../../nbs/21_foundations/03_paths.ipynb #15f67634
+def as_numbers(
+    c: Coef,
+) -> Coef:
+    "The coefficients of a single time as Python numbers, whose arithmetic costs a tenth; unchanged if they are per item, on a GPU or learned."
+    single = c.alpha.dim() == 0 and c.alpha.device.type == "cpu" and not any(v.requires_grad for v in c)
+    return Coef(*(v.item() for v in c)) if single else c
+
+
 def expand(
-    c,            # Tensor () or (B,), any dtype
+    c,            # a number, or a Tensor () or (B,), any dtype
     x: Tensor,    # (B, ...) what it will multiply
 ) -> Tensor:
     "The coefficient as (B, 1, ..., 1) in x's dtype and on its device; a scalar on the CPU stays a scalar (it multiplies any tensor)."
+    if not isinstance(c, Tensor): return c
     if c.dim() == 0: return c if c.device.type == "cpu" else c.to(x.dtype)
     if len(c) != len(x): raise ValueError(f"{len(c)} times for a batch of {len(x)}: t is a scalar or has one value per item")
     return c.to(x.device, x.dtype).view(-1, *[1] * (x.dim() - 1))

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from .cond import Cond, at
 from .corruptions import item_noise
-from .denoisers import Denoiser, Pred
-from .paths import Path, expand
+from .denoisers import Denoiser, Pred, add_scaled
+from .paths import Path, as_numbers, expand
 
 # %% auto #0
 __all__ = ['timesteps', 'start', 'SamplerStep', 'posterior', 'ddpm', 'ddim', 'sample', 'clip', 'generate', 'euler', 'heun',
@@ -70,10 +70,14 @@ def posterior(
     path: Path, t, s,  # two times, s < t
 ) -> tuple:
     "(weight of x_t, weight of x0, small, large variance) of q(x_s | x_t, x0) (Ho et al. 2020, eq. 7). ValueError for s > t."
-    a, b = path(t), path(s)
+    return _posterior(path(t), path(s), t, s)
+
+
+def _posterior(a, b, t, s):
+    "The four numbers of `posterior` from the coefficients at t and at s, tensors or plain numbers."
     ratio = a.alpha / b.alpha
     added = a.sigma**2 - ratio**2 * b.sigma**2
-    if (added if added.dim() == 0 else added.min()).item() < 0 and bool((torch.as_tensor(s) > torch.as_tensor(t)).any()):
+    if (added if isinstance(added, float) else added.min()) < 0 and bool((torch.as_tensor(s) > torch.as_tensor(t)).any()):
         raise ValueError("a step goes down, from t to an earlier s: here s > t")
     return ratio * b.sigma**2 / a.sigma**2, b.alpha * added / a.sigma**2, added * b.sigma**2 / a.sigma**2, added
 
@@ -98,14 +102,14 @@ class ddpm(SamplerStep):
         if pred.var is None:
             raise ValueError("variance='learned' wants a network with twice the image's channels; this one returned none to spare")
         share = (pred.var + 1) / 2                                             # ln var = v ln large + (1 - v) ln small
-        return (share * large.log() + (1 - share) * small.log()).exp()
+        return (share * torch.as_tensor(large).log() + (1 - share) * torch.as_tensor(small).log()).exp()
 
     def step(self, denoiser, x, t, s, noise, state):
-        pred = denoiser(x, t)
-        from_x, from_x0, small, large = posterior(denoiser.path, t, s)
-        mean = from_x * x + from_x0 * pred.x0
-        if denoiser.path(s).sigma == 0: return mean, pred, state
-        return mean + self.choose(pred, small, large).sqrt() * noise, pred, state
+        pred, a, b = denoiser(x, t), as_numbers(denoiser.path(t)), as_numbers(denoiser.path(s))
+        from_x, from_x0, small, large = _posterior(a, b, t, s)
+        mean = pred.mix(from_x * a.alpha + from_x0, from_x * a.sigma)          # x = alpha x0 + sigma eps
+        if b.sigma == 0: return mean, pred, state
+        return add_scaled(mean, self.choose(pred, small, large) ** 0.5, noise), pred, state
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #d28494e5
 class ddim(SamplerStep):
@@ -120,13 +124,12 @@ class ddim(SamplerStep):
     def variance_of(self, path, pred, t, s): return self.eta**2 * expand(posterior(path, t, s)[2], pred.x_t)
 
     def step(self, denoiser, x, t, s, noise, state):
-        pred, b = denoiser(x, t), denoiser.path(s)
-        if b.sigma == 0: return b.alpha * pred.x0, pred, state
-        if not self.eta: return b.alpha * pred.x0 + b.sigma * pred.eps, pred, state
-        q2 = self.eta**2 * posterior(denoiser.path, t, s)[2]
+        pred, b = denoiser(x, t), as_numbers(denoiser.path(s))
+        if not self.eta or b.sigma == 0: return pred.mix(b.alpha, b.sigma), pred, state
+        q2 = self.eta**2 * _posterior(as_numbers(denoiser.path(t)), b, t, s)[2]
         rest = b.sigma**2 - q2
         if rest < 0: raise ValueError(f"eta = {self.eta} asks for more noise than there is at t = {float(s):g}: use eta <= 1")
-        return b.alpha * pred.x0 + rest.sqrt() * pred.eps + q2.sqrt() * noise, pred, state
+        return add_scaled(pred.mix(b.alpha, rest**0.5), q2**0.5, noise), pred, state
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #dedd8c4e
 @torch.no_grad()
@@ -154,11 +157,11 @@ def sample(
     x, state, pred = x1, step.init(x1, ts), None
     for i, (t, s) in enumerate(pairs):
         x, pred, state = step.step(told, x, t, s, _noise(x, step.draws, seed, items, i), state)
-        x = x.to(x1.dtype)
+        if x.dtype != x1.dtype: x = x.to(x1.dtype)
         if watch is not None: watch(i, t, x, pred)
     if not bool(x.isfinite().all()):
         raise FloatingPointError("the samples are not finite: check the network's output and the guidance scale")
-    if denoiser.path(ts[-1]).sigma > 0: x = pred.x0
+    if as_numbers(denoiser.path(ts[-1])).sigma > 0: x = pred.x0
     return denoiser.codec.decode(x) if decode and denoiser.codec is not None else x
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #e257a90a
@@ -228,10 +231,11 @@ class euler(SamplerStep):
 
 def _to_slope(path, pred, x, t, s):
     "x at s by an Euler step from t."
+    t, s = float(t), float(s)
     if s == 0:
-        end = path(s)
-        if end.sigma == 0 and not bool(end.d_sigma.isfinite()): return end.alpha * pred.x0
-    return x + expand(torch.as_tensor(s - t), x) * pred.u
+        end = as_numbers(path(s))
+        if end.sigma == 0 and not math.isfinite(end.d_sigma): return end.alpha * pred.x0
+    return add_scaled(x, s - t, pred.u)
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #62c678c6
 class heun(SamplerStep):
@@ -248,21 +252,20 @@ class heun(SamplerStep):
     def step(self, denoiser, x, t, s, noise, state):
         pred = denoiser(x, t)
         ahead = _to_slope(denoiser.path, pred, x, t, s)
-        if self.last == "euler" and (denoiser.path(s).sigma == 0 or (state is not None and s <= state)): return ahead, pred, state
-        return x + (s - t) / 2 * (pred.u + denoiser(ahead, s).u), pred, state
+        if self.last == "euler" and (as_numbers(denoiser.path(s)).sigma == 0 or (state is not None and s <= state)): return ahead, pred, state
+        return add_scaled(x, float(s - t) / 2, pred.u + denoiser(ahead, s).u), pred, state
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #e2832efd
 class dpmpp_2m(SamplerStep):
     "DPM-Solver++(2M): second order at one call a step; the state is (last x0, last h) (Lu et al. 2022b, algorithm 2)."
     def step(self, denoiser, x, t, s, noise, state):
-        pred, a, b = denoiser(x, t), denoiser.path(t), denoiser.path(s)
+        pred, a, b = denoiser(x, t), as_numbers(denoiser.path(t)), as_numbers(denoiser.path(s))
         if b.sigma == 0: return b.alpha * pred.x0, pred, None
         decay = a.alpha * b.sigma / (a.sigma * b.alpha)                        # e^-h
-        h, used = -decay.log(), pred.x0
-        if state is not None:
-            weight = h / (2 * state[1])                                        # 1 / (2 r); 0 after a step from alpha = 0
-            used = (1 + weight) * pred.x0 - weight * state[0]
-        return b.sigma / a.sigma * x + b.alpha * (1 - decay) * used, pred, (pred.x0, h)
+        h, move = -math.log(decay) if decay else math.inf, b.alpha * (1 - decay)
+        weight = 0.0 if state is None else h / (2 * state[1])                  # 1 / (2 r); 0 after a step from alpha = 0
+        x = add_scaled(b.sigma / a.sigma * x, move * (1 + weight), pred.x0)
+        return x if state is None else add_scaled(x, -move * weight, state[0]), pred, (pred.x0, h)
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #964ea545
 class edm_stochastic(SamplerStep):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..backbones.unet import UNet
 from ..core.data import batches, get_dataset
-from ..core.metrics import Judge, judge_scores
+from ..core.metrics import Judge, judge_scores, psnr
 from ..core.training import derive_seed, load_state, seeded, to_device, train, warmup_cosine
 from ..foundations import paths
 from ..foundations.cond import Cond, dropped
@@ -30,7 +30,7 @@ from .home import home
 # %% auto #0
 __all__ = ['recipes', 'classes', 'tasks', 'card_format', 'get_recipe', 'net_class', 'build', 'make_path', 'net_kind', 'step_loss',
            'fit', 'cached_fit', 'save_pretrained', 'registry', 'find_files', 'read_card', 'load_pretrained', 'quality',
-           'probe_accuracy', 'snapshots', 'make', 'register', 'main']
+           'probe_accuracy', 'snapshots', 'round_trip', 'make', 'register', 'main']
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #8aa97ab5
 def _unet(data, size, channels, **changes):
@@ -46,16 +46,30 @@ def _judge(data, size, channels, classes, **changes):
     return dict(make="judge", data=data, split="judge", net=net, batch=64, lr=2e-3, ema=0.99, seed=7) | changes
 
 
+def _tokens(make, **changes):
+    "The recipe of a transformer that costs as much training as fashion_mnist-class: its steps are `equal_steps` of that budget."
+    net = dict(size=28, channels=1, patch=2, width=128, depth=6, heads=2, classes=10) | changes.pop("net", {})
+    return _unet("fashion_mnist", 28, 1, drop=0.1, snapshots=[]) | dict(make=make, net=net) | changes
+
+
 recipes = {
     "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=3000, snapshots=[100, 300, 1000]),
     "shapes-unet": _unet("shapes:40000", 32, 3, steps=10000, snapshots=[250, 1000, 2000, 5000]),
     "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[250, 1000, 2000, 4000]),
     "digits-class": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4], classes=10), drop=0.1, steps=3000, snapshots=[188, 1000]),
     "fashion_mnist-class": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, steps=3600, snapshots=[225, 1000]),
+    "fashion_mnist-dit": _tokens("dit", steps=2885, tap="block.3.out"),
+    "fashion_mnist-uvit": _tokens("uvit", steps=2317, tap="mid.0.out"),
+    "fashion_mnist-kl": dict(make="kl", data="fashion_mnist", split="pretrain", task="first_stage", batch=32, lr=2e-3, ema=0.99, steps=3000, seed=0,
+                             net=dict(size=28, channels=1, latent=4, width=16, mults=[1, 2, 2], blocks=1, groups=8),
+                             loss=dict(kl_weight=1e-6, log_scale=-1.5, start_logvar=-5.0)),
+    "fashion_mnist-latent-dit": _tokens("dit", codec="fashion_mnist-kl", steps=4594, tap="block.4.out",
+                                        net=dict(size=7, channels=4, patch=1, width=192, depth=8, heads=3)),
     "shapes-text": dict(make="text", data="shapes:80000", split="pretrain", objects="1-2", start="shapes-unet", task="captions",
                         net=dict(size=32, channels=3, width=32, mults=[1, 2, 3], blocks=1, attention=[16, 8], groups=8, map_channels=1,
                                  text=dict(width=64, depth=2, heads=4)),
-                        path=dict(name="ddpm_linear"), drop=0.1, map_drop=0.5, lift=10.0, batch=64, lr=1e-3, ema=0.999, steps=3600, seed=0),
+                        path=dict(name="ddpm_linear"), drop=0.1, map_drop=0.5, lift=10.0, batch=64, lr=1e-3, ema=0.999, seed=0,
+                        steps=7600, restarts=[3600]),
     "shapes-reader": dict(make="reader", data="shapes:12000", split="judge", objects="1-2", task="scenes", net=dict(width=16),
                           batch=64, lr=3e-3, ema=0.99, steps=1200, seed=7),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
@@ -155,8 +169,27 @@ def _training(recipe, net):
     "(loss, batches) of a recipe; the net starts from the weights of `start`, where a recipe has it."
     if "start" in recipe: _imported("diffrep_nb.guidance.conditioning.warm_start")(net, load_pretrained(recipe["start"]).net.state_dict())
     if recipe.get("task") in tasks: return _imported(tasks[recipe["task"]])(recipe, net)[:2]
-    images = get_dataset(recipe["data"], recipe["split"], size=recipe["net"]["size"])
+    images, codec = _images(recipe), _codec(recipe)
+    if codec is not None: images = _imported("diffrep_nb.backbones.latent.LatentSet")(codec, images)
     return step_loss(recipe, net), batches(images, recipe["batch"], seed=recipe["seed"])
+
+
+def _images(recipe):
+    "The images a recipe trains on, at the size of its network or of the first stage before it."
+    first = get_recipe(recipe["codec"]) if "codec" in recipe else recipe
+    return get_dataset(recipe["data"], recipe["split"], size=first["net"]["size"])
+
+
+def _codec(recipe):
+    "The first stage before a recipe's network, with the scale measured on its images; None if it sees pixels."
+    if "codec" not in recipe: return None
+    return _imported("diffrep_nb.backbones.latent.measured")(load_pretrained(recipe["codec"]), _images(recipe)[:1000])
+
+
+def _model(recipe, net):
+    "The denoiser of a recipe's network, with the codec where it has one."
+    model, codec = as_denoiser(net, make_path(recipe["path"]), net_kind(recipe)), _codec(recipe)
+    return model if codec is None else _imported("diffrep_nb.backbones.latent.latent")(model, codec)
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #f06467f5
 def fit(
@@ -173,10 +206,13 @@ def fit(
         if changed:
             raise ValueError(f"{folder} holds a run of another recipe ({', '.join(changed)} differ): choose another folder or delete it")
     if folder is not None: Path(folder).mkdir(parents=True, exist_ok=True)
+    if recipe.get("task") == "first_stage":
+        net, run = _imported("diffrep_nb.backbones.autoencoders.fit_first_stage")(recipe | dict(kind=recipe["make"]), _images(recipe), folder, device)
+        return net, run.secs, run.curve
     net, steps = build(recipe["make"], recipe["net"], recipe["seed"]).to(device), recipe["steps"]
     loss, feed = _training(recipe, net)
-    run = train(net, loss, feed, steps=steps, lr=warmup_cosine(recipe["lr"], steps), ema=recipe["ema"], seed=recipe["seed"],
-                checkpoint=folder, every=250, facts=recipe, progress=progress)
+    run = train(net, loss, feed, steps=steps, lr=warmup_cosine(recipe["lr"], steps, restarts=recipe.get("restarts", ())), ema=recipe["ema"],
+                seed=recipe["seed"], checkpoint=folder, every=250, facts=recipe, progress=progress)
     for step in run:
         if folder is not None and step.i in recipe.get("snapshots", ()):
             weights = {k: v.contiguous().cpu() for k, v in run.ema.state_dict().items()}
@@ -192,7 +228,7 @@ def cached_fit(
     "The denoiser of any recipe, trained once: kept in the checkout's `.work/nets` under the recipe's hash, resumed if it was stopped."
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     net, *_ = fit(recipe, home() / ".work" / "nets" / key, device, progress)
-    return as_denoiser(net.eval(), make_path(recipe["path"]), net_kind(recipe))
+    return _model(recipe, net.eval())
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #a924d930
 card_format = 1
@@ -203,7 +239,7 @@ def _denoiser_facts(model: Denoiser, spec: dict) -> dict:
     t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
     if not torch.allclose(make_path(spec).logsnr(t), model.path.logsnr(t)):
         raise ValueError(f"path_spec {spec} does not make {model.path!r}: give the spec of the path the net was trained on")
-    return dict(path=spec, kind=model.kind)
+    return dict(path=spec, kind=model.kind) | ({} if model.codec is None else dict(scale=model.codec.scale))
 
 
 def save_pretrained(
@@ -223,6 +259,8 @@ def save_pretrained(
         raise ValueError(f"the zoo stores {', '.join(stored)}, not {type(net).__name__}")
     facts = dict(card or {})
     if isinstance(model, Denoiser): facts |= _denoiser_facts(model, path_spec or dict(name="ddpm_linear"))
+    if "scale" in facts and "codec" not in facts:
+        raise ValueError("this denoiser works on latents: card=dict(codec=NAME) says which stored first stage decodes them")
     data = save({k: v.to(dtype).contiguous() if v.is_floating_point() else v.contiguous() for k, v in net.state_dict().items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(path.name + ".safetensors")
@@ -305,9 +343,18 @@ def load_pretrained(
     net = build(card["make"], card["config"])
     load_state(net, {k: v.float() if v.is_floating_point() else v for k, v in load(data).items()}, file.name)
     net = net.to(device).eval().requires_grad_(False)
-    return as_denoiser(net, make_path(card["path"]), card["kind"]) if "path" in card else net
+    if "path" not in card: return net
+    model = as_denoiser(net, make_path(card["path"]), card["kind"])
+    if "codec" not in card: return model
+    first = load_pretrained(card["codec"], device)
+    return _imported("diffrep_nb.backbones.latent.latent")(model, _imported("diffrep_nb.backbones.latent.Codec")(first, card["scale"]))
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #18739641
+def _side(denoiser):
+    "Pixels a side of the images that a denoiser samples, directly or through its codec."
+    return (denoiser if denoiser.codec is None else denoiser.codec).net.size
+
+
 def quality(
     denoiser: Denoiser,
     data: str,           # data set name, with a judge in the zoo
@@ -317,12 +364,13 @@ def quality(
     nearest: bool = True, # also the distance to the nearest training image
 ) -> tuple:
     "(scores of `judge_scores`, samples by DDIM); `obeys`: the share that the judge takes for the class asked for (all in turn)."
-    size = denoiser.net.size
+    codec, size = denoiser.codec, _side(denoiser)
     real = get_dataset(data, "test", size=size)
     known = get_dataset(data, "pretrain", size=size)[:5000] if nearest else None
     classes = getattr(denoiser.net, "classes", None)
     asked = Cond(label=torch.arange(n) % classes) if classes else None
-    fake, judge = generate(denoiser, n, cond=asked, steps=steps, seed=seed, project=clip).cpu(), load_pretrained(f"{data.split(':')[0]}-judge")
+    fake = generate(denoiser, n, cond=asked, steps=steps, seed=seed, project=None if codec else clip).cpu().clamp(-1, 1)
+    judge = load_pretrained(f"{data.split(':')[0]}-judge")
     scores = judge_scores(judge, fake, real[:2 * n], known)
     if asked is not None: scores["obeys"] = (judge.probs(fake).argmax(1) == asked.label).float().mean().item()
     return scores, fake
@@ -342,8 +390,10 @@ def probe_accuracy(
     device = next(denoiser.net.parameters()).device
     pairs = []
     for split, m in (("judge", n), ("valid", n // 2), ("test", n)):
-        ds = get_dataset(data, split, size=denoiser.net.size)
+        ds = get_dataset(data, split, size=_side(denoiser))
         x = ds[:m].to(device)
+        if denoiser.codec is not None:
+            with torch.no_grad(): x = denoiser.codec.encode(x)
         pairs.append((extract(denoiser, x, t, tap).popitem()[1].cpu(), ds.labels[:m]))
     return linear_probe(*pairs).test
 
@@ -381,6 +431,26 @@ def _quality_point(denoiser, recipe, step, secs) -> dict:
     return dict(step=step, secs=round(secs), probe=round(probe, 4), **{k: round(float(v), 4) for k, v in scores.items()})
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #230c4742
+@torch.no_grad()
+def round_trip(
+    net: nn.Module,   # a first stage: net(x) -> reconstruction
+    data: str,        # data set name, with a judge in the zoo
+    n: int = 1000,    # test images
+) -> dict:
+    "PSNR in dB and FD-judge of reconstructed test images, with the floor that two halves of real ones set."
+    real = get_dataset(data, "test", size=net.size)[:2 * n]
+    made = torch.cat([net(x).clamp(-1, 1) for x in real[:n].split(250)])
+    scores = judge_scores(load_pretrained(f"{data.split(':')[0]}-judge"), made, real)
+    return dict(test_psnr=round(psnr(made, real[:n]).mean().item(), 3), fd_judge=round(scores["fd_judge"], 4), fd_judge_floor=round(scores["fd_judge_floor"], 4))
+
+
+def _own_quality(recipe, net, device):
+    "What a card says of networks that are not scored by their samples; None for those that are."
+    if recipe["make"] == "judge": return dict(test_accuracy=round(_judge_accuracy(net, recipe, device), 4))
+    if recipe["task"] == "first_stage": return round_trip(net.cpu().eval(), recipe["data"])
+    return _imported(tasks[recipe["task"]])(recipe, net.cpu().eval())[2]() if recipe["task"] in tasks else None
+
+# %% ../../nbs/80_tools/01_zoo.ipynb #fd030693
 def make(
     name: str,               # of a recipe
     device="cpu",
@@ -395,21 +465,17 @@ def make(
     folder = root / ".work" / "zoo" / base
     net, secs, curve = fit(get_recipe(base), folder, device, progress)
     if base != name: secs, net = next((at, n) for step, at, n in snapshots(get_recipe(base), folder) if step == recipe["steps"])
-    fields = ("data", "split", "task", "drop", "map_drop", "lift", "objects", "start", "weight", "snapshot_of", "steps", "batch", "lr", "ema", "seed")
+    fields = ("data", "split", "codec", "task", "drop", "map_drop", "lift", "objects", "start", "weight", "snapshot_of", "steps", "restarts", "batch", "lr", "ema", "seed")
     facts = {k: recipe[k] for k in fields if k in recipe}
     facts |= dict(secs=round(secs), hardware=hardware(), torch=torch.__version__, commit=commit(root),
                   loss=[[i, round(v, 5)] for i, v in curve[:: max(1, len(curve) // 20)]])
-    if recipe["make"] == "judge":
-        right = round(_judge_accuracy(net, recipe, device), 4)
-        return save_pretrained(net.cpu(), target, facts | dict(test_accuracy=right))
-    own = _imported(tasks[recipe["task"]])(recipe, net.cpu().eval())[2]() if recipe.get("task") in tasks else None     # knows its own quality
-    if "path" not in recipe: return save_pretrained(net, target, facts | own)
-    path, kind, points = make_path(recipe["path"]), net_kind(recipe), []
-    if own is not None: return save_pretrained(as_denoiser(net, path, kind), target, facts | own, recipe["path"])
-    for step, at, snap in [*snapshots(recipe, folder), (recipe["steps"], secs, net)]:
-        points.append(_quality_point(as_denoiser(snap.to(device), path, kind), recipe, step, at))
+    own, points = _own_quality(recipe, net, device), []
+    if "path" not in recipe: return save_pretrained(net.cpu(), target, facts | own)
+    if own is not None: return save_pretrained(_model(recipe, net), target, facts | own, recipe["path"])
+    for step, at, snap in [*snapshots(recipe, folder), (recipe["steps"], secs, net.eval())]:
+        points.append(_quality_point(_model(recipe, snap.to(device)), recipe, step, at))
         if progress: print(f"{name} step {step}: FD-judge {points[-1]['fd_judge']:.3f} (floor {points[-1]['fd_judge_floor']:.3f})")
-    return save_pretrained(as_denoiser(net.cpu(), path, kind), target, facts | dict(quality=points), recipe["path"])
+    return save_pretrained(_model(recipe, net.cpu()), target, facts | dict(quality=points), recipe["path"])
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #d90ff31d
 def register(
