@@ -176,8 +176,8 @@ def _training(recipe, net):
 
 def _images(recipe):
     "The images a recipe trains on, at the size of its network or of the first stage before it."
-    first = get_recipe(recipe["codec"]) if "codec" in recipe else recipe
-    return get_dataset(recipe["data"], recipe["split"], size=first["net"]["size"])
+    net = read_card(recipe["codec"])[0]["config"] if "codec" in recipe else recipe["net"]
+    return get_dataset(recipe["data"], recipe["split"], size=net["size"])
 
 
 def _codec(recipe):
