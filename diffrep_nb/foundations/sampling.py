@@ -285,13 +285,13 @@ class edm_stochastic(SamplerStep):
     def step(self, denoiser, x, t, s, noise, state):
         if state is None: raise ValueError("edm_stochastic spreads its churn over the grid: pass state=step.init(x, ts)")
         (gamma, top, last), path = state, denoiser.path
-        a = path(t)
-        level = a.sigma / a.alpha                                              # infinite at alpha = 0, where there is nothing to renew
-        if gamma > 0 and self.s_min <= level <= self.s_max and level.isfinite():
-            up = torch.minimum(path.t_at(-2 * (level * (1 + gamma)).log()), torch.as_tensor(top))
-            b = path(up)
-            added = ((b.sigma / b.alpha) ** 2 - level**2).clamp_min(0)
-            x, t = b.alpha / a.alpha * x + b.alpha * added.sqrt() * self.s_noise * noise, up
+        a = as_numbers(path(t))
+        level = a.sigma / a.alpha if a.alpha else math.inf                     # at alpha = 0 there is nothing to renew
+        if gamma > 0 and self.s_min <= level <= self.s_max and math.isfinite(level):
+            up = min(path.t_at(-2 * math.log(level * (1 + gamma))).item(), float(top))
+            b = as_numbers(path(up))
+            added = max((b.sigma / b.alpha) ** 2 - level**2, 0.0)
+            x, t = add_scaled(b.alpha / a.alpha * x, b.alpha * added**0.5 * self.s_noise, noise), up
         x, pred, _ = self.solver.step(denoiser, x, t, s, None, last)
         return x, pred, state
 

@@ -21,7 +21,7 @@ from ..core.training import autocast, derive_seed, seeded, train
 from ..foundations.cond import Cond
 from ..foundations.denoisers import as_denoiser
 from ..foundations.paths import ddpm_linear, rectified_flow
-from ..foundations.sampling import ddim, ddpm, dpmpp_2m, euler, heun, sample, start, timesteps
+from ..foundations.sampling import ddim, ddpm, dpmpp_2m, edm_stochastic, euler, heun, sample, start, timesteps
 from .execute import hardware, versions
 from .home import home
 from .zoo import build, get_recipe, step_loss
@@ -134,6 +134,7 @@ def _diffusers_scheduler(kind):
     if kind == "ddpm": return diffusers.DDPMScheduler(**table, clip_sample=False, variance_type="fixed_small")
     if kind == "dpmpp_2m": return diffusers.DPMSolverMultistepScheduler(**table)
     if kind == "heun": return diffusers.HeunDiscreteScheduler(**table)
+    if kind == "edm_stochastic": return diffusers.EDMEulerScheduler()
     return diffusers.FlowMatchEulerDiscreteScheduler()
 
 
@@ -141,11 +142,12 @@ def _diffusers_run(kind, shape, calls, per_item, device):
     "Returns a callable that samples with one of diffusers' schedulers, grid and start included"
     from diffusers.utils.torch_utils import randn_tensor
     scheduler = _diffusers_scheduler(kind)
-    scaled = kind in ("heun",)                                                         # lives in sigma: its input has to be scaled
+    scaled = kind in ("heun", "edm_stochastic")                                        # live in sigma: their input has to be scaled
+    more = dict(s_churn=_churn) if kind == "edm_stochastic" else {}
     def run():
         generator = [torch.Generator().manual_seed(i) for i in range(shape[0])] if per_item else None
         scheduler.set_timesteps(calls // 2 if kind == "heun" else calls)
-        more = dict(generator=generator) if kind in ("ddim", "ddpm") else {}
+        if kind in ("ddim", "ddpm", "edm_stochastic"): more["generator"] = generator
         with torch.no_grad():
             x = randn_tensor(shape, generator=generator, device=torch.device(device)) * (scheduler.init_noise_sigma if scaled else 1)
             for k in scheduler.timesteps:
@@ -177,15 +179,16 @@ def _pipeline_run(kind, shape, calls):
     return lambda: torch.as_tensor(pipeline(batch_size=shape[0], num_inference_steps=calls, output_type="np").images)
 
 
+_churn = 40.0                                                                          # of the two that renew noise
 _diffusers_names = dict(ddim=("DDIMScheduler", 0.05), ddpm=("DDPMScheduler", 0.05), dpmpp_2m=("DPMSolverMultistepScheduler", 0.1),
-                        heun=("HeunDiscreteScheduler", None), euler=("FlowMatchEulerDiscreteScheduler", 0.1))  # and how far samples may differ
+                        heun=("HeunDiscreteScheduler", None), edm_stochastic=("EDMEulerScheduler, one call a step", None), euler=("FlowMatchEulerDiscreteScheduler", 0.1))  # and how far samples may differ
 
 
 def _our_run(step, path, shape, calls, per_item, device):
     "Returns a callable that samples with one of our steps, grid and start included"
     kind = "u" if step.__class__ is euler else "eps"
     denoiser, given = as_denoiser(lambda x, t, cond=None: x * 0.5, path, kind), 0 if per_item else None
-    ts = timesteps(calls // 2 if step.__class__ is heun else calls, path)                # heun calls twice a step
+    ts = timesteps(calls // 2 if isinstance(step, (heun, edm_stochastic)) else calls, path)                # these call twice a step
     def run(): return sample(denoiser, start(path, shape, given, device=device), ts, step, seed=given)
     return run
 
@@ -197,17 +200,17 @@ def sampling_cases(
 ):
     "Yields the cases of `sampling`: every step function beside diffusers' scheduler, one draw or per-item noise, 16 and 64 images"
     peer, (calls, counts) = peer_available("diffusers"), (10, (16,)) if size == "tiny" else (50, (16, 64))
-    steps = dict(ddim=ddim(), ddpm=ddpm(), dpmpp_2m=dpmpp_2m(), heun=heun(), euler=euler())
+    steps = dict(ddim=ddim(), ddpm=ddpm(), dpmpp_2m=dpmpp_2m(), heun=heun(), edm_stochastic=edm_stochastic(_churn), euler=euler())
     for images in counts:
         shape, x = (images, 1, 28, 28), torch.randn(images, 1, 28, 28, device=device)
         yield Case(f"the network alone, {images} images", "call", calls, lambda x=x: [x * 0.5 for _ in range(calls)])
         for kind, step in steps.items():
             path, names = rectified_flow() if kind == "euler" else ddpm_linear(), _diffusers_names[kind]
-            for per_item in (False, True) if kind in ("ddim", "ddpm") else (False,):
+            for per_item in (False, True) if kind in ("ddim", "ddpm", "edm_stochastic") else (False,):
                 ours, theirs, same = _our_run(step, path, shape, calls, per_item, device), None, ""
                 if peer:
                     theirs = _diffusers_run(kind, shape, calls, per_item, device)
-                    if kind == "heun": same = agree("network calls", 2 * (calls // 2) - 1, len(_scheduler_times(kind, calls)), 0)    # other variable: other samples
+                    if names[1] is None: same = agree("network calls", 2 * (calls // 2) - 1, len(_scheduler_times(kind, calls)), 1.5 / calls)    # other variable: other samples
                     else: same = agree("standard deviation of the samples", ours().std().item(), theirs().std().item(), names[1])
                 yield Case(f"{kind}, {images} images, {'per item' if per_item else 'one draw'}", "call", calls, ours, theirs, "diffusers " + names[0], same)
         if peer and device == "cpu":
