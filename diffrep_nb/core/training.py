@@ -201,7 +201,8 @@ class _Weights:
         self.params = {f"{m}.{n}": p for m, mod in self.modules.items() for n, p in mod.named_parameters() if p.requires_grad}
         if not self.params: raise ValueError("nothing to train: no parameter of the modules requires a gradient")
         self.device = next(iter(self.params.values())).device
-        self.optimizer = torch.optim.AdamW(list(self.params.values()), lr=lr, weight_decay=weight_decay)
+        self.fused = self.device.type in ("cpu", "cuda")                       # one kernel for all weights, a quarter of the time on a CPU
+        self.optimizer = torch.optim.AdamW(list(self.params.values()), lr=lr, weight_decay=weight_decay, fused=self.fused)
         self.averages = {m: copy.deepcopy(mod).eval().requires_grad_(False) for m, mod in self.modules.items()}
         self.ema = self.averages if isinstance(modules, dict) else self.averages["net"]
 
@@ -218,7 +219,7 @@ class _Weights:
             for m, mod in group.items(): load_state(mod, part(f"{kind}.{m}."), source)
         for n, p in self.params.items():
             if found := part(f"optim.{n}."):
-                self.optimizer.state[p] = {k: v.clone() if k == "step" else v.to(p.device) for k, v in found.items()}
+                self.optimizer.state[p] = {k: v.to(p.device) if k != "step" or self.fused else v.clone() for k, v in found.items()}
 
 # %% ../../nbs/00_core/04_training.ipynb #d4a391d3
 class _Memory(_Weights):
