@@ -17,7 +17,7 @@ from ..core.data import COLOURS, SHAPES
 
 # %% auto #0
 __all__ = ['WORDS', 'Tokenizer', 'Text', 'TextEncoder', 'ImageEncoder', 'contrastive_loss', 'recall', 'TextImage', 'CLIPAdapter',
-           'load_clip']
+           'load_clip', 'ImageFeatures', 'load_features']
 
 # %% ../../nbs/22_backbones/09_encoders.ipynb #a822ce53
 WORDS = ("<pad>", "<start>", "a", "an", "and", "small", "large", *COLOURS, *SHAPES, "at", "the", "in", "of", "left", "right",
@@ -178,6 +178,14 @@ class TextImage(nn.Module):
         return contrastive_loss(self.image_net(x), self.text_net(ids, mask).pooled, self.scale)
 
 # %% ../../nbs/22_backbones/09_encoders.ipynb #41200f89
+def _pixels(x, side, mean, sd):
+    "Return (B, 3, side, side) normalised pixels of images (B, 1 or 3, H, W) in [-1, 1], resized whole."
+    if x.dim() != 4 or x.shape[1] not in (1, 3): raise ValueError(f"CLIP and DINOv2 take images (B, 1 or 3, H, W), got {tuple(x.shape)}")
+    x = F.interpolate(x.expand(-1, 3, -1, -1), (side, side), mode="bicubic", antialias=True, align_corners=False)
+    mean, sd = (torch.tensor(v, device=x.device, dtype=x.dtype)[:, None, None] for v in (mean, sd))
+    return ((x + 1) / 2 - mean) / sd
+
+
 class CLIPAdapter(nn.Module):
     "A transformers CLIPModel and its tokenizer with the interface of `TextImage`."
     mean, sd = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)     # of CLIP's training images in [0, 1]
@@ -201,10 +209,7 @@ class CLIPAdapter(nn.Module):
 
     def image(self, x: Tensor) -> Tensor:
         "(B, dim) unit vectors of images (B, 1 or 3, H, W) in [-1, 1]."
-        if x.dim() != 4 or x.shape[1] not in (1, 3): raise ValueError(f"CLIP takes images (B, 1 or 3, H, W), got {tuple(x.shape)}")
-        x = F.interpolate(x.expand(-1, 3, -1, -1), (self.side, self.side), mode="bicubic", antialias=True, align_corners=False)
-        mean, sd = (torch.tensor(v, device=x.device, dtype=x.dtype)[:, None, None] for v in (self.mean, self.sd))
-        out = self.model.vision_model(pixel_values=((x + 1) / 2 - mean) / sd)
+        out = self.model.vision_model(pixel_values=_pixels(x, self.side, self.mean, self.sd))
         return F.normalize(self.model.visual_projection(out.pooler_output), dim=1)
 
     def similarity(self, x: Tensor, captions: list[str]) -> Tensor:
@@ -221,3 +226,42 @@ def load_clip(
     except ImportError: raise ImportError("a pretrained CLIP needs transformers: pip install 'diffrep_nb[pretrained]'") from None
     model = CLIPModel.from_pretrained(name_or_path).to(device).eval().requires_grad_(False)
     return CLIPAdapter(model, AutoTokenizer.from_pretrained(name_or_path))
+
+# %% ../../nbs/22_backbones/09_encoders.ipynb #feat-0b
+class ImageFeatures(nn.Module):
+    "A frozen transformers CLIPModel or Dinov2Model that maps images to the vectors which `cmmd` and `frechet_distance` compare."
+    def __init__(self, model, side, mean, sd):
+        super().__init__()
+        self.model, self.side, self.mean, self.sd = model, side, mean, sd
+
+    @torch.no_grad()
+    def forward(self,
+        x: Tensor,        # (N, 1 or 3, H, W) in [-1, 1]; gray is repeated
+        batch: int = 64,  # images at a time
+    ) -> Tensor:
+        "Return (N, D) float32 on the CPU: CLIP's projected unit vectors, or DINOv2's class tokens after the last norm."
+        found, device = [], next(self.model.parameters()).device
+        for part in x.split(batch):
+            pixels = _pixels(part.to(device).float(), self.side, self.mean, self.sd)
+            if self.model.config.model_type == "clip":
+                found.append(F.normalize(self.model.visual_projection(self.model.vision_model(pixel_values=pixels).pooler_output), dim=1))
+            else: found.append(self.model(pixel_values=pixels).pooler_output)
+        return torch.cat(found).cpu()
+
+
+def load_features(
+    name_or_path: str,  # a folder with a saved CLIPModel or Dinov2Model and its preprocessor_config.json, or a name on the hub
+    device="cpu",
+) -> ImageFeatures:
+    "Return the frozen features; ImportError says how to install transformers, OSError that there is no such model."
+    try: from transformers import AutoConfig, AutoModel, ImageProcessingMixin
+    except ImportError: raise ImportError("pretrained features need transformers: pip install 'diffrep_nb[pretrained]'") from None
+    try:
+        kind, told = AutoConfig.from_pretrained(name_or_path).model_type, ImageProcessingMixin.get_image_processor_dict(name_or_path)[0]
+        if kind not in ("clip", "dinov2"):
+            raise ValueError(f"{name_or_path} is a {kind}: features come from a CLIPModel or a Dinov2Model")
+        model = AutoModel.from_pretrained(name_or_path).to(device).eval().requires_grad_(False)
+    except OSError as error:
+        raise OSError(f"no model {name_or_path}: not a folder with a saved model, and not to be had from the hub (no network?)") from error
+    side = told["crop_size"]
+    return ImageFeatures(model, side["height"] if isinstance(side, dict) else side, told["image_mean"], told["image_std"])

@@ -26,7 +26,7 @@ def moved(
 ) -> Tensor:
     "(B, ...) alpha_s x0 + sigma_s eps: a deterministic DDIM step, item by item (Song et al. 2021, eq. 12, eta = 0)."
     b = pred.path(s)
-    return expand(b.alpha, pred.x_t) * pred.x0 + expand(b.sigma, pred.x_t) * pred.eps
+    return pred.mix(b.alpha, b.sigma)
 
 # %% ../../nbs/21_foundations/12_distillation.ipynb #a660bf6b
 def _check_down(t, s):

@@ -49,9 +49,7 @@ class edited(Guided):
         acts = self.active(t)
         if not self.edits or not bool(acts.any()): return self.main(x_t, t, cond)
         with edit(self.net, self.edits): pred = self.main(x_t, t, cond)
-        if bool(acts.all()): return pred
-        plain = self.main(x_t, t, cond)
-        return plain.replace(plain.kind, torch.where(expand(acts.to(x_t.device), x_t) > 0, getattr(pred, plain.kind), plain.value))
+        return pred if bool(acts.all()) else self.blend(pred, self.main(x_t, t, cond), acts)
 
 
 class watched(Guided):

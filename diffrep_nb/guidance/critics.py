@@ -13,32 +13,13 @@ from ..backbones.hooks import watch
 from ..core.training import derive_seed
 from ..foundations.denoisers import Denoiser, Pred
 from ..foundations.paths import expand
-from .wrappers import energy, project
+from .wrappers import checked, energy, project
 
 # %% auto #0
-__all__ = ['checked', 'critic', 'ascent', 'least_squares', 'universal', 'label_loss', 'distance_loss', 'gram', 'style',
-           'style_loss', 'boxes_of', 'box_iou', 'spherical_distance', 'with_time', 'text_critic', 'crops']
+__all__ = ['critic', 'ascent', 'least_squares', 'universal', 'label_loss', 'distance_loss', 'gram', 'style', 'style_loss',
+           'boxes_of', 'box_iou', 'spherical_distance', 'with_time', 'text_critic', 'crops']
 
 # %% ../../nbs/23_guidance/05_critics.ipynb #d437d001
-def checked(
-    value: Tensor,         # what a critic returned
-    pred: Pred,            # the prediction it looked at
-    name: str = "critic",  # for the message
-) -> Tensor:
-    "The (B,) value; ValueError for another shape, FloatingPointError if it is not finite, each one line with the critic's name."
-    n = len(pred.x_t)
-    if not isinstance(value, Tensor) or value.shape != (n,):
-        seen = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"the {name} returned {seen} for {n} images: one number per image is needed, so leave its loss unreduced")
-    bad = int((~value.isfinite()).sum())
-    at = f"at t = {_first(pred.t):g}"
-    if bad: raise FloatingPointError(f"the {name} is not finite for {bad} of {n} images {at}: guide in an interval, or mend it")
-    return value
-
-
-def _first(t): return torch.as_tensor(t).flatten()[0].item()
-
-
 class critic:
     "Pred -> (B,): minus weight * loss(net(x0), target), for `energy(on='x0')` and `ascent`. ValueError for a net in training mode."
     def __init__(
@@ -229,7 +210,7 @@ class crops:
         self.log_prob, self.n, self.least, self.seed = log_prob, n, least, seed
 
     def __call__(self, pred: Pred) -> Tensor:
-        g = torch.Generator().manual_seed(derive_seed(self.seed, "crops", _first(pred.t)))
+        g = torch.Generator().manual_seed(derive_seed(self.seed, "crops", float(torch.as_tensor(pred.t).flatten()[0])))
         x, side = pred.x0, pred.x0.shape[-1]
         total = 0.0
         for a, b, c in torch.rand(self.n, 3, generator=g).tolist():

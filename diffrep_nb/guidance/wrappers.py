@@ -13,7 +13,7 @@ from ..foundations.denoisers import Denoiser, Pred
 from ..foundations.paths import expand, lowest_logsnr
 
 # %% auto #0
-__all__ = ['Guided', 'contrast', 'unconditional', 'cfg', 'energy', 'project', 'threshold', 'counted']
+__all__ = ['Guided', 'contrast', 'unconditional', 'cfg', 'energy', 'checked', 'project', 'threshold', 'counted']
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #56a881a4
 class Guided(Denoiser):
@@ -37,6 +37,12 @@ class Guided(Denoiser):
         level = c.sigma / c.alpha
         if self.interval is None: return torch.ones_like(level, dtype=torch.bool)
         return (level > self.interval[0]) & (level <= self.interval[1])
+
+    def blend(self, new: Pred, plain: Pred, acts: Tensor) -> Pred:
+        "`new` where guidance acts, `plain` elsewhere, item by item."
+        if bool(acts.all()): return new
+        here = expand(acts.to(plain.value.device), plain.value) > 0
+        return plain.replace(plain.kind, torch.where(here, getattr(new, plain.kind), plain.value))
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #92637ce7
 class contrast(Guided):
@@ -123,7 +129,7 @@ def _with_null(cond):
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #f710bdb9
 class energy(Guided):
-    "The score plus scale * the gradient of log_prob wrt x_t; off below log-SNR -18, where x_t knows nothing (Dhariwal & Nichol 2021, algorithm 2)."
+    "The score plus scale * grad log_prob wrt x_t; off below log-SNR -18, where x_t knows nothing (Dhariwal & Nichol 2021, algorithm 2)."
     def __init__(
         self,
         denoiser: Denoiser,
@@ -155,18 +161,33 @@ class energy(Guided):
                 with torch.no_grad(): known = self.main(x_t, t, cond); fixed = dict(x0=known.x0, eps=known.eps)
                 pred = Pred(known.path, known.kind, known.value, y, t, raw=known.raw, var=known.var, taps=known.taps)
                 pred._cache.update({k: v for k, v in fixed.items() if k != known.kind})
-            gradient = _gradient(self.log_prob(pred), y, self.on)
+            gradient = _gradient(self.log_prob(pred), pred, self.on)
         return _detached(pred, x_t), gradient
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #c1c532c0
-def _gradient(value, y, on):
-    "The gradient of the sum of `value` wrt `y`; one clear error for each way that a log-probability can be wrong."
-    if not isinstance(value, Tensor) or value.shape != (len(y),):
-        raise ValueError(f"log_prob returns one value per item, ({len(y)},), got {tuple(getattr(value, 'shape', ())) or value!r}")
-    if not bool(value.isfinite().all()): raise FloatingPointError("log_prob is not finite: check the critic, or guide in an interval of noise levels")
-    if not value.requires_grad: raise ValueError(f"log_prob does not depend on {on} differentiably: was something detached, or on= the other one?")
-    gradient, = torch.autograd.grad(value.sum(), y, allow_unused=True)
-    if gradient is None: raise ValueError(f"log_prob does not depend on {on}: use on='x_t' for a critic of noised images, on='x0' for one of clean images")
+def checked(
+    value: Tensor,           # what a log-probability or a critic returned
+    pred: Pred,              # the prediction it looked at
+    name: str = "log_prob",  # for the message
+) -> Tensor:
+    "The (B,) value; ValueError for another shape, FloatingPointError if it is not finite, each one line with the name."
+    n = len(pred.x_t)
+    if not isinstance(value, Tensor) or value.shape != (n,):
+        seen = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{name} returned {seen} for {n} items: one value per item is needed, so leave its loss unreduced")
+    bad, first = int((~value.isfinite()).sum()), float(torch.as_tensor(pred.t).flatten()[0])
+    if bad: raise FloatingPointError(f"{name} is not finite for {bad} of {n} items at t = {first:g}: guide in an interval, or mend it")
+    return value
+
+
+def _gradient(value, pred, on):
+    "The gradient of the sum of `value` wrt pred.x_t; one clear error for each way that a log-probability can be wrong."
+    checked(value, pred)
+    if not value.requires_grad:
+        raise ValueError(f"log_prob does not depend on {on} differentiably: was something detached, or on= the other one?")
+    gradient, = torch.autograd.grad(value.sum(), pred.x_t, allow_unused=True)
+    if gradient is None:
+        raise ValueError(f"log_prob does not depend on {on}: use on='x_t' for a critic of noised images, on='x0' for one of clean images")
     if not bool(gradient.isfinite().all()):
         raise FloatingPointError("the gradient of log_prob is not finite: check the critic, or guide in an interval of noise levels")
     return gradient
@@ -190,8 +211,7 @@ class project(Guided):
         if not bool(acts.any()): return pred
         new = self.fn(pred)
         if not isinstance(new, Pred): raise ValueError(f"a projection returns a Pred (pred.replace(...)), got {type(new).__name__}")
-        if bool(acts.all()): return new
-        return pred.replace(pred.kind, torch.where(expand(acts.to(x_t.device), x_t) > 0, getattr(new, pred.kind), pred.value))
+        return self.blend(new, pred, acts)
 
 
 def threshold(
@@ -207,7 +227,7 @@ def threshold(
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #8c895ccc
 class counted(Denoiser):
-    "The denoiser with a count: `.passes` calls, `.items` evaluated in them, `.backward` items whose gradient was asked for; wrap the innermost."
+    "The denoiser with a count: `.passes` calls, `.items` in them, `.backward` items whose gradient was asked for; wrap the innermost."
     def __init__(self, denoiser: Denoiser):
         super().__init__(denoiser.net, denoiser.path, denoiser.kind, denoiser.precond, denoiser.time, denoiser.codec)
         self.main, self.passes, self.items, self.backward = denoiser, 0, 0, 0

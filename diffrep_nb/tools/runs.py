@@ -334,7 +334,8 @@ def claims_table(
     "Returns a table of claims, one per row, sorted by id, with how many there are of each verdict below"
     head = ["claim", "statement", "criterion", "measured", "over", "baseline", "paper", "data", "profile", "verdict"]
     def line(r):
-        over = f"{r.get('over') or ''}, {r.get('n_seeds') or 0} seeds" + (", one net" if "one net" in (r.get("protocol") or "") else "")
+        n = r.get("n_seeds") or 0
+        over = f"{r.get('over') or ''}, {n} seed{'s' * (n != 1)}" + (", one net" if "one net" in (r.get("protocol") or "") else "")
         measured, rule = observed(r["values"]) if r.get("values") else "", f"`{r['criterion']}`" if r.get("criterion") else ""
         cells = [f"`{r['id']}`", r.get("statement"), rule, measured, over, _value(r.get("baseline")), _value(r.get("paper")),
                  r.get("dataset"), r.get("profile"), f"**{r.get('verdict', '')}**"]
