@@ -71,7 +71,7 @@ def warmup_cosine(
     warmup: float = 0.02,   # share of the run in which the rate rises linearly
     restarts: tuple = (),   # steps at which the whole curve begins anew (warm restarts, Loshchilov and Hutter 2017), rising
 ):
-    "A function step -> learning rate: linear warm-up, then half a cosine down to zero; ValueError if the restarts do not rise within the run."
+    "A function step -> learning rate: linear warm-up, then half a cosine down to zero; ValueError if the restarts do not rise."
     edges = [0, *restarts, steps]
     if sorted(set(edges)) != edges: raise ValueError(f"restarts must rise strictly between 0 and {steps} steps, got {list(restarts)}")
     def rate(i):

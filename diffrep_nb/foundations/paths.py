@@ -279,7 +279,7 @@ def cosine_alpha_bar(
 def as_numbers(
     c: Coef,
 ) -> Coef:
-    "The coefficients of a single time as Python numbers, whose arithmetic costs a tenth; unchanged if they are per item, on a GPU or learned."
+    "Coefficients of a single time as Python numbers, whose arithmetic costs a tenth; unchanged if per item, on a GPU or learned."
     single = c.alpha.dim() == 0 and c.alpha.device.type == "cpu" and not any(v.requires_grad for v in c)
     return Coef(*(v.item() for v in c)) if single else c
 
