@@ -109,7 +109,8 @@ class ddpm(SamplerStep):
         from_x, from_x0, small, large = _posterior(a, b, t, s)
         mean = pred.mix(from_x * a.alpha + from_x0, from_x * a.sigma)          # x = alpha x0 + sigma eps
         if b.sigma == 0: return mean, pred, state
-        return add_scaled(mean, self.choose(pred, small, large) ** 0.5, noise), pred, state
+        deviation = self.choose(pred, small, large) ** 0.5                     # a number, or the learned one, shaped like x
+        return (mean + deviation * noise if self.variance == "learned" else add_scaled(mean, deviation, noise)), pred, state
 
 # %% ../../nbs/21_foundations/08_sampling.ipynb #d28494e5
 class ddim(SamplerStep):
