@@ -145,7 +145,7 @@ class Denoiser:
             value, var = split(raw.to(x_t.dtype), x_t)
             return c_skip * x_t + c_out * value, raw, var
         raw = self.net(x_t, told, cond)
-        value, var = split(raw.to(x_t.dtype), x_t)
+        value, var = split(raw if raw.dtype == x_t.dtype else raw.to(x_t.dtype), x_t)
         return value, raw, var
 
     def told(self, x_t, t) -> Tensor:

@@ -178,8 +178,9 @@ def _check_grid(denoiser, ts):
 
 def _noise(x, draws, seed, items, i):
     "The noise of step i: None, a tensor, or a tuple of them, on x's device and in its dtype."
+    if draws == 0: return None
     one = lambda d: torch.randn_like(x) if seed is None else item_noise(x.shape, seed, items, i, f"step{d}").to(x)
-    return None if draws == 0 else one(0) if draws == 1 else tuple(one(d) for d in range(draws))
+    return one(0) if draws == 1 else tuple(one(d) for d in range(draws))
 
 
 class _Told(Denoiser):
