@@ -185,7 +185,7 @@ def _pixels(x, side, mean, sd):
     mean, sd = (torch.tensor(v, device=x.device, dtype=x.dtype)[:, None, None] for v in (mean, sd))
     return ((x + 1) / 2 - mean) / sd
 
-
+# %% ../../nbs/22_backbones/09_encoders.ipynb #e626fe5d
 class CLIPAdapter(nn.Module):
     "A transformers CLIPModel and its tokenizer with the interface of `TextImage`."
     mean, sd = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)     # of CLIP's training images in [0, 1]
@@ -248,7 +248,7 @@ class ImageFeatures(nn.Module):
             else: found.append(self.model(pixel_values=pixels).pooler_output)
         return torch.cat(found).cpu()
 
-
+# %% ../../nbs/22_backbones/09_encoders.ipynb #f4271a0d
 def load_features(
     name_or_path: str,  # a folder with a saved CLIPModel or Dinov2Model and its preprocessor_config.json, or a name on the hub
     device="cpu",

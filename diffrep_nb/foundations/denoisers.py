@@ -43,6 +43,17 @@ def _refuse(pred, name, divisor, why):
         where = t[bad if len(t) > 1 else ...][0].item()
         raise ValueError(f"{name} does not follow from {pred.kind} at t = {where:g} on {pred.path!r}: {why}")
 
+# %% ../../nbs/21_foundations/06_denoisers.ipynb #5b07b1bc
+def _weights(pred, name):
+    "(a, b): the form `name` of a prediction is a x0 + b eps; ValueError where it does not exist."
+    c = as_numbers(pred.path(pred.t))
+    a, b = _row(name, c)
+    if name == "score":
+        _refuse(pred, "score", c.sigma, "sigma is 0 there: ask for x0 or eps")
+        b = -1 / c.sigma
+    elif name == "u": _refuse(pred, "u", 1 + 0 * b, "its slope is infinite there: ask at a t > 0")
+    return a, b
+
 
 def _none(weight):
     "Whether a weight, a number or a tensor, is nothing but zeros."
@@ -78,16 +89,8 @@ class Pred:
     def __getattr__(self, name):
         if name not in kinds: raise AttributeError(f"a Pred has {', '.join(kinds)}, not {name!r}")
         if name == self.kind: return self.value
-        if name not in self._cache: self._cache[name] = self._convert(name, as_numbers(self.path(self.t)))
+        if name not in self._cache: self._cache[name] = self.mix(*_weights(self, name))
         return self._cache[name]
-
-    def _convert(self, name, c):
-        a, b = _row(name, c)
-        if name == "score":
-            _refuse(self, "score", c.sigma, "sigma is 0 there: ask for x0 or eps")
-            b = -1 / c.sigma
-        elif name == "u": _refuse(self, "u", 1 + 0 * b, "its slope is infinite there: ask at a t > 0")
-        return self.mix(a, b)
 
     def mix(self, a, b) -> Tensor:
         "(B, ...) a x0 + b eps for numbers or () or (B,) coefficients a and b, in one pass; ValueError where the prediction does not tell."

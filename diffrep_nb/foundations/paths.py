@@ -280,8 +280,8 @@ def as_numbers(
     c: Coef,
 ) -> Coef:
     "Coefficients of a single time as Python numbers, whose arithmetic costs a tenth; unchanged if per item, on a GPU or learned."
-    single = c.alpha.dim() == 0 and c.alpha.device.type == "cpu" and not any(v.requires_grad for v in c)
-    return Coef(*(v.item() for v in c)) if single else c
+    one = c.alpha.dim() == 0 and c.alpha.device.type == "cpu" and not any(v.requires_grad for v in c)
+    return Coef(*(v.item() for v in c)) if one else c
 
 
 def expand(

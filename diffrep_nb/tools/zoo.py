@@ -51,7 +51,7 @@ def _tokens(make, **changes):
     net = dict(size=28, channels=1, patch=2, width=128, depth=6, heads=2, classes=10) | changes.pop("net", {})
     return _unet("fashion_mnist", 28, 1, drop=0.1, snapshots=[]) | dict(make=make, net=net) | changes
 
-
+# %% ../../nbs/80_tools/01_zoo.ipynb #34b19f2f
 recipes = {
     "digits-unet": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4]), steps=3000, snapshots=[100, 300, 1000]),
     "shapes-unet": _unet("shapes:40000", 32, 3, steps=10000, snapshots=[250, 1000, 2000, 5000]),
@@ -173,22 +173,22 @@ def _training(recipe, net):
     if codec is not None: images = _imported("diffrep_nb.backbones.latent.LatentSet")(codec, images)
     return step_loss(recipe, net), batches(images, recipe["batch"], seed=recipe["seed"])
 
-
+# %% ../../nbs/80_tools/01_zoo.ipynb #85683a21
 def _images(recipe):
     "The images a recipe trains on, at the size of its network or of the first stage before it."
     net = read_card(recipe["codec"])[0]["config"] if "codec" in recipe else recipe["net"]
     return get_dataset(recipe["data"], recipe["split"], size=net["size"])
 
 
-def _codec(recipe):
+def _codec(recipe, device="cpu"):
     "The first stage before a recipe's network, with the scale measured on its images; None if it sees pixels."
     if "codec" not in recipe: return None
-    return _imported("diffrep_nb.backbones.latent.measured")(load_pretrained(recipe["codec"]), _images(recipe)[:1000])
+    return _imported("diffrep_nb.backbones.latent.measured")(load_pretrained(recipe["codec"], device), _images(recipe)[:1000].to(device))
 
 
 def _model(recipe, net):
     "The denoiser of a recipe's network, with the codec where it has one."
-    model, codec = as_denoiser(net, make_path(recipe["path"]), net_kind(recipe)), _codec(recipe)
+    model, codec = as_denoiser(net, make_path(recipe["path"]), net_kind(recipe)), _codec(recipe, next(net.parameters()).device)
     return model if codec is None else _imported("diffrep_nb.backbones.latent.latent")(model, codec)
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #f06467f5
@@ -375,7 +375,7 @@ def quality(
     if asked is not None: scores["obeys"] = (judge.probs(fake).argmax(1) == asked.label).float().mean().item()
     return scores, fake
 
-
+# %% ../../nbs/80_tools/01_zoo.ipynb #5ca68487
 def probe_accuracy(
     denoiser: Denoiser,
     data: str,               # labelled data set
