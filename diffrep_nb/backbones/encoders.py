@@ -80,8 +80,8 @@ class TextEncoder(nn.Module):
         if width % heads: raise ValueError(f"{width} channels cannot be split into {heads} heads")
         self.config = dict(words=list(words), length=length, width=width, depth=depth, heads=heads, dim=dim)
         self.tokenizer, self.width, self.dim = Tokenizer(words, length), width, dim
-        self.word, self.place = nn.Embedding(len(words), width), nn.Parameter(0.02 * torch.randn(length, width))
-        nn.init.normal_(self.word.weight, std=0.1)
+        self.word, self.place = nn.Embedding(len(words), width), nn.Parameter(0.1 * torch.randn(length, width))
+        nn.init.normal_(self.word.weight, std=0.1)                           # words and places equally loud: order is read from the start
         block = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, activation="gelu", batch_first=True, norm_first=True)
         self.blocks = nn.TransformerEncoder(block, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         for p in self.blocks.parameters():

@@ -5,6 +5,8 @@
 # %% ../../nbs/23_guidance/02_conditioning.ipynb #ddd796ca
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,8 +20,9 @@ from ..foundations.denoisers import Denoiser, as_denoiser
 from ..foundations.objectives import denoising_loss
 
 # %% auto #0
-__all__ = ['warm_start', 'TextUNet', 'scenes_told', 'caption_batches', 'caption_loss', 'SceneReader', 'read_scene', 'scene_pairs',
-           'mask_iou', 'scene_maps', 'pairs_found', 'caption_task', 'scene_task']
+__all__ = ['warm_start', 'TextUNet', 'scenes_told', 'caption_batches', 'caption_loss', 'SceneReader', 'scene_error', 'read_scene',
+           'scene_pairs', 'mask_iou', 'scene_maps', 'pairs_found', 'CaptionLayout', 'colours_exchanged', 'caption_task',
+           'scene_task', 'layout_task']
 
 # %% ../../nbs/23_guidance/02_conditioning.ipynb #72c63134
 def warm_start(
@@ -39,7 +42,7 @@ def warm_start(
 
 # %% ../../nbs/23_guidance/02_conditioning.ipynb #843aa889
 class TextUNet(UNet):
-    "A U-Net with a text encoder of its own, trained together: `net.told(captions, map)` is the Cond that net(x, t, cond) takes."
+    "A U-Net with a text encoder of its own: `net.told(captions, map)` is the Cond that net(x, t, cond) takes."
     def __init__(
         self,
         text: dict | None = None,  # arguments of `TextEncoder`
@@ -99,7 +102,7 @@ def caption_loss(
     denoiser: Denoiser,      # over a `TextUNet`
     drop: float = 0.1,       # probability that an item is told nothing
     map_drop: float = 0.5,   # probability that a batch is told no map
-    lift: float = 10.0,      # largest weight of the error, at noise so strong that the words decide; 1: the plain loss
+    lift: float = 100.0,     # largest weight of the error, at noise so strong that the words decide; 1: the plain loss
 ):
     "The loss (batch, generator) -> scalar of a denoiser told captions and maps: the error weighs 1 / SNR, kept in [1, lift]."
     def loss(b, g):
@@ -139,11 +142,15 @@ class SceneReader(nn.Module):
         for stage in self.up: x = stage(torch.cat([F.interpolate(x, scale_factor=2.0), kept.pop()], dim=1))
         return self.head(x)
 
-    def loss(self, x: Tensor, kinds: Tensor, colours: Tensor) -> Tensor:
-        "The cross-entropy of true (B, H, W) maps, 0 = ground, in nats per pixel and question."
-        k = 1 + len(SHAPES)
-        out = self(x)
-        return (F.cross_entropy(out[:, :k], kinds) + F.cross_entropy(out[:, k:], colours)) / 2
+
+def scene_error(
+    logits: Tensor,   # (B, 18, H, W) as of `SceneReader`
+    kinds: Tensor,    # (B, H, W) true shapes, 0 = ground
+    colours: Tensor,  # (B, H, W) true colours, 0 = ground
+) -> Tensor:
+    "The cross-entropy of true maps of shapes and colours, in nats per place and question."
+    k = 1 + len(SHAPES)
+    return (F.cross_entropy(logits[:, :k], kinds) + F.cross_entropy(logits[:, k:], colours)) / 2
 
 # %% ../../nbs/23_guidance/02_conditioning.ipynb #cfc23284
 @torch.no_grad()
@@ -197,6 +204,34 @@ def pairs_found(
     wanted = asked[..., 0] * len(SHAPES) + asked[..., 1]
     return ((wanted[:, :, None] == top.indices[:, None]) & (top.values[:, None] > 0)).any(-1).float().mean(1)
 
+# %% ../../nbs/23_guidance/02_conditioning.ipynb #a1e0c7d2
+class CaptionLayout(nn.Module):
+    "A text encoder that learns to read by laying out captions: net(ids, mask) -> (B, 18, side, side) logits as of `SceneReader`."
+    def __init__(
+        self,
+        text: dict | None = None,  # arguments of `TextEncoder`
+        side: int = 8,             # cells of the grid a side
+    ):
+        super().__init__()
+        self.text, self.side = TextEncoder(**(text or {})), side
+        self.config, width = dict(text=self.text.config, side=side), self.text.width
+        self.grid = nn.Parameter(0.5 * torch.randn(side**2, width))
+        self.look = nn.MultiheadAttention(width, self.text.config["heads"], batch_first=True)
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 + len(SHAPES) + len(COLOURS)))
+
+    def forward(self, ids, mask):
+        tokens, cells = self.text(ids, mask).tokens, self.grid.expand(len(ids), -1, -1)
+        seen = self.look(cells, tokens, tokens, key_padding_mask=~mask, need_weights=False)[0]
+        return self.head(cells + seen).mT.unflatten(2, (self.side, self.side))
+
+
+def colours_exchanged(
+    scenes: Scenes,  # of two objects
+) -> Scenes:
+    "The same scenes, each object in the other's colour; ValueError where there are not two."
+    if scenes.kind.shape[1] != 2 or (scenes.kind < 0).any(): raise ValueError("colours are exchanged between two objects: draw scenes of 2")
+    return replace(scenes, colour=scenes.colour[:, ::-1].copy())
+
 # %% ../../nbs/23_guidance/02_conditioning.ipynb #e274b5c3
 def caption_task(
     recipe: dict,    # data "shapes:COUNT", split, objects, net, path, drop, map_drop, batch, seed
@@ -216,8 +251,12 @@ def caption_task(
         x0, other = images[:], said[1:] + said[:1]
         eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(recipe["seed"]))
         def error(c, m=None): return round(denoising_loss(denoiser, x0, 0.5, eps, net.told(c, m)).mean().item(), 5)
-        return dict(valid_error=error(said), valid_error_other_caption=error(other), valid_error_with_map=error(said, masks.float()))
-    return caption_loss(denoiser, recipe["drop"], recipe["map_drop"], recipe.get("lift", 10.0)), feed, quality
+        scenes = draw_scenes(range(256), 2, "valid", recipe["seed"])
+        scenes = scenes[(scenes.colour[:, 0] != scenes.colour[:, 1]).nonzero()[0]]
+        facts = dict(valid_error=error(said), valid_error_other_caption=error(other), valid_error_with_map=error(said, masks.float()))
+        x0, eps = to_float(torch.from_numpy(render(scenes, size)["image"])), eps[:len(scenes)]
+        return facts | dict(valid_error_two=error(captions(scenes)), valid_error_two_exchanged=error(captions(colours_exchanged(scenes))))
+    return caption_loss(denoiser, recipe["drop"], recipe["map_drop"], recipe.get("lift", 100.0)), feed, quality
 
 
 def scene_task(
@@ -239,4 +278,27 @@ def scene_task(
         shown, counts = read_scene(net, to_float(images))
         return dict(test_iou=round(mask_iou(shown, kinds > 0).mean().item(), 4),
                     test_pairs=round(pairs_found(counts, scene_pairs(scenes)).mean().item(), 4))
-    return (lambda b, g: net.loss(b["x0"], b["kinds"], b["colours"])), feed, quality
+    return (lambda b, g: scene_error(net(b["x0"]), b["kinds"], b["colours"])), feed, quality
+
+# %% ../../nbs/23_guidance/02_conditioning.ipynb #a1e0c7d5
+def layout_task(
+    recipe: dict,        # data "shapes:COUNT", split, objects, batch, seed
+    net: CaptionLayout,  # to be trained
+) -> tuple:
+    "(loss, batches, quality) of a net that lays out captions; quality() compares its error with colours exchanged, on two objects."
+    made = []
+    def feed(step):
+        if not made:
+            scenes = draw_scenes(range(int(recipe["data"].split(":")[1])), recipe["objects"], recipe["split"], recipe["seed"])
+            numbers = Dataset("captions", recipe["split"], torch.empty(len(scenes), 1))
+            made.extend((*net.text.tokenizer(captions(scenes)), *scene_maps(scenes, net.side)[1:], batches(numbers, recipe["batch"], recipe["seed"])))
+        i = made[4].items(step)
+        return dict(zip(("ids", "mask", "kinds", "colours"), (v[i] for v in made[:4])))
+    @torch.no_grad()
+    def quality():
+        scenes = draw_scenes(range(1000), 2, "valid")
+        scenes = scenes[(scenes.colour[:, 0] != scenes.colour[:, 1]).nonzero()[0]]
+        maps = scene_maps(scenes, net.side)[1:]
+        def error(said): return round(scene_error(net(*net.text.tokenizer(captions(said))), *maps).item(), 4)
+        return dict(valid_error=error(scenes), valid_error_exchanged=error(colours_exchanged(scenes)))
+    return (lambda b, g: scene_error(net(b["ids"], b["mask"]), b["kinds"], b["colours"])), feed, quality

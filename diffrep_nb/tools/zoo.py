@@ -68,8 +68,10 @@ recipes = {
     "shapes-text": dict(make="text", data="shapes:80000", split="pretrain", objects="1-2", start="shapes-unet", task="captions",
                         net=dict(size=32, channels=3, width=32, mults=[1, 2, 3], blocks=1, attention=[16, 8], groups=8, map_channels=1,
                                  text=dict(width=64, depth=2, heads=4)),
-                        path=dict(name="ddpm_linear"), drop=0.1, map_drop=0.5, lift=10.0, batch=64, lr=1e-3, ema=0.999, seed=0,
-                        steps=7600, restarts=[3600]),
+                        path=dict(name="ddpm_linear"), drop=0.1, map_drop=0.5, lift=100.0, batch=64, lr=1e-3, ema=0.999, seed=0,
+                        steps=4500, frozen=dict(text="shapes-words")),
+    "shapes-words": dict(make="layout", data="shapes:40000", split="pretrain", objects="1-2", task="layout",
+                         net=dict(side=8, text=dict(width=64, depth=2, heads=4)), batch=256, lr=2e-3, ema=0.99, steps=1000, seed=0),
     "shapes-reader": dict(make="reader", data="shapes:12000", split="judge", objects="1-2", task="scenes", net=dict(width=16),
                           batch=64, lr=3e-3, ema=0.99, steps=1200, seed=7),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
@@ -91,8 +93,10 @@ def get_recipe(name: str) -> dict:
 # %% ../../nbs/80_tools/01_zoo.ipynb #0629c826
 classes = {"denoiser": UNet, "judge": Judge, "dit": "diffrep_nb.backbones.dit.DiT", "uvit": "diffrep_nb.backbones.uvit.UViT",
            "text": "diffrep_nb.guidance.conditioning.TextUNet", "reader": "diffrep_nb.guidance.conditioning.SceneReader",
+           "layout": "diffrep_nb.guidance.conditioning.CaptionLayout",
            "kl": "diffrep_nb.backbones.autoencoders.KLAutoencoder", "vqgan": "diffrep_nb.backbones.autoencoders.VQGAN"}
-tasks = {"captions": "diffrep_nb.guidance.conditioning.caption_task", "scenes": "diffrep_nb.guidance.conditioning.scene_task"}
+tasks = {"captions": "diffrep_nb.guidance.conditioning.caption_task", "scenes": "diffrep_nb.guidance.conditioning.scene_task",
+         "layout": "diffrep_nb.guidance.conditioning.layout_task"}
 
 
 def _imported(dotted):
@@ -166,7 +170,10 @@ def step_loss(
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #9648ce33
 def _training(recipe, net):
-    "(loss, batches) of a recipe; the net starts from the weights of `start`, where a recipe has it."
+    "(loss, batches) of a recipe; the net starts from the weights of `start`, its `frozen` parts from those of other networks, for good."
+    for part, name in recipe.get("frozen", {}).items():
+        stored = load_pretrained(name).get_submodule(part).state_dict()
+        load_state(net.get_submodule(part).requires_grad_(False), stored, f"{name}'s {part}")
     if "start" in recipe: _imported("diffrep_nb.guidance.conditioning.warm_start")(net, load_pretrained(recipe["start"]).net.state_dict())
     if recipe.get("task") in tasks: return _imported(tasks[recipe["task"]])(recipe, net)[:2]
     images, codec = _images(recipe), _codec(recipe)
@@ -465,7 +472,7 @@ def make(
     folder = root / ".work" / "zoo" / base
     net, secs, curve = fit(get_recipe(base), folder, device, progress)
     if base != name: secs, net = next((at, n) for step, at, n in snapshots(get_recipe(base), folder) if step == recipe["steps"])
-    fields = ("data", "split", "codec", "task", "drop", "map_drop", "lift", "objects", "start", "weight", "snapshot_of", "steps", "restarts", "batch", "lr", "ema", "seed")
+    fields = ("data", "split", "codec", "task", "drop", "map_drop", "lift", "objects", "start", "frozen", "weight", "snapshot_of", "steps", "restarts", "batch", "lr", "ema", "seed")
     facts = {k: recipe[k] for k in fields if k in recipe}
     facts |= dict(secs=round(secs), hardware=hardware(), torch=torch.__version__, commit=commit(root),
                   loss=[[i, round(v, 5)] for i, v in curve[:: max(1, len(curve) // 20)]])
