@@ -160,6 +160,7 @@ class TimeLabel(nn.Module):
         self.label, self.shift = nn.Embedding(classes + 1, width) if classes else None, shift
         for m in (self.time[0], self.time[2], self.label):
             if m is not None: nn.init.normal_(m.weight, std=0.02)
+            if isinstance(m, nn.Linear): nn.init.zeros_(m.bias)
 
     def forward(self, t, cond, batch):
         code = sinusoid(t.expand(batch), 256, shift=self.shift).roll(128, dims=1)            # cosines first
