@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import difflib
 import math
-from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..backbones.hooks import edit, find_taps, watch
 from ..foundations.denoisers import Denoiser, Pred

@@ -74,7 +74,7 @@ class contrast(Guided):
         moved = main.value
         for i, other in zip(used, others):
             strength = torch.where(acts, torch.as_tensor(self.scales[i], dtype=torch.float64) - 1, 0.0)
-            moved = moved + expand(strength, x_t).to(x_t) * (main.value - getattr(other, main.kind))
+            moved = moved + expand(strength, x_t).to(x_t) * (main.value - _finite(getattr(other, main.kind), i, t))
         if self.rescale: moved = _rescaled(moved, main.value, self.rescale)
         return main.replace(main.kind, moved)
 
@@ -86,6 +86,15 @@ def _same_path(main, ref):
     a, b = main.path(t), ref.path(t)
     if not (torch.allclose(a.alpha, b.alpha) and torch.allclose(a.sigma, b.sigma)):
         raise ValueError(f"a ref on {ref.path!r} cannot correct a denoiser on {main.path!r}: both must be asked about the same x_t")
+
+
+def _finite(value, i, t):
+    "`value`; FloatingPointError that names ref i of a contrast and the time if it is not finite."
+    bad = ~value.isfinite().flatten(1).all(1)
+    if bool(bad.any()):
+        first = torch.as_tensor(t).expand(len(bad))[int(bad.cpu().int().argmax())].item()
+        raise FloatingPointError(f"ref {i} of contrast is not finite at t = {first:g} ({int(bad.sum())} of {len(bad)} items)")
+    return value
 
 
 def _rescaled(moved, plain, phi):
