@@ -118,21 +118,21 @@ samplers = {"DDIM": ddim, "DPM-Solver++": dpmpp_2m, "Heun": heun, "DDPM": ddpm}
 
 
 def guided_batch(
-    denoiser: Denoiser,    # class-conditional, over a network with `.shape`
-    label: Tensor,         # (B,) classes
+    denoiser: Denoiser,    # conditional, over a network with `.shape`
+    told,                  # (B,) classes, or B captions for a network that has `told(captions)`
     scale: float = 2.0,    # 1 = off
     interval=None,         # (lo, hi] of sigma / alpha; None: everywhere
     steps: int = 20,
     sampler: str = "DDIM", # a key of `samplers`
     seed: int = 0,
 ) -> tuple:
-    "((B, C, H, W) samples, network passes per image, seconds); ValueError for an unknown sampler."
+    "((B, C, H, W) samples, network passes per image, seconds); ValueError for an unknown sampler or word."
     if sampler not in samplers: raise ValueError(f"unknown sampler {sampler!r}: use one of {', '.join(samplers)}")
-    counter, began = counted(denoiser), time.perf_counter()
-    images = generate(cfg(counter, scale, interval), len(label), denoiser.net.shape, cond=Cond(label=label), steps=steps,
-                      batch=len(label), seed=seed,
+    counter, began, n = counted(denoiser), time.perf_counter(), len(told)
+    with torch.no_grad(): cond = Cond(label=told) if torch.is_tensor(told) else denoiser.net.told(told)
+    images = generate(cfg(counter, scale, interval), n, denoiser.net.shape, cond=cond, steps=steps, batch=n, seed=seed,
                       step=samplers[sampler](), project=clip)
-    return images, counter.items / len(label), time.perf_counter() - began
+    return images, counter.items / n, time.perf_counter() - began
 
 
 def tiles_png(
@@ -151,8 +151,8 @@ def tiles_png(
     return out.getvalue()
 
 # %% ../../nbs/23_guidance/04_classifier_free.ipynb #dfb05c09
-def _controls(widgets, classes, scale, steps):
-    "{name: control} of the panel; sliders answer when they are released."
+def _controls(widgets, classes, caption, scale, steps):
+    "{name: control} of the panel, with a line of text where a caption is asked for; sliders answer when they are released."
     levels = [(f"{v:g}", v) for v in (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)] + [("all", math.inf)]
     style = dict(style=dict(description_width="70px"), layout=dict(width="330px"))
     return dict(
@@ -162,24 +162,27 @@ def _controls(widgets, classes, scale, steps):
         steps=widgets.IntSlider(value=steps, min=2, max=50, description="steps", continuous_update=False, **style),
         sampler=widgets.Dropdown(options=list(samplers), description="sampler", **style),
         seed=widgets.IntSlider(value=0, min=0, max=99, description="seed", continuous_update=False, **style),
-        label=widgets.Dropdown(options=[("all", None)] + [(str(c), i) for i, c in enumerate(classes)], description="class", **style))
+        told=widgets.Text(value=caption, description="caption", continuous_update=False, **style) if caption is not None else widgets.Dropdown(options=[("all", None)] + [(str(c), i) for i, c in enumerate(classes)], description="class", **style))
 
 
 def guidance_panel(
-    denoiser: Denoiser,     # class-conditional, e.g. load_pretrained("digits-class")
+    denoiser: Denoiser,     # told classes, e.g. load_pretrained("digits-class"), or captions: load_pretrained("shapes-text")
     classes=range(10),      # names of the classes
+    caption: str = "a red square left of a blue disc",  # at the beginning, for a network that has `told(captions)`
     scale: float = 2.0,     # at the beginning
     steps: int = 20,        # at the beginning
 ):
     "An ipywidgets panel that draws 16 samples anew whenever a control moves; `.controls` holds them by name, `.picture` the image."
     import ipywidgets as widgets
-    controls, picture = _controls(widgets, classes, scale, steps), widgets.HTML()
+    controls = _controls(widgets, classes, caption if hasattr(denoiser.net, "told") else None, scale, steps)
+    picture = widgets.HTML()
     def redraw(_=None):
         now = {name: control.value for name, control in controls.items()}
-        label, (low, high) = now.pop("label"), now.pop("interval")
-        labels = torch.arange(16) % len(classes) if label is None else torch.full((16,), label)
+        told, (low, high) = now.pop("told"), now.pop("interval")
+        if isinstance(told, str): told = [told] * 16
+        else: told = torch.arange(16) % len(classes) if told is None else torch.full((16,), told)
         if not low < high: now["scale"] = 1.0                                  # an empty interval: never guided
-        try: images, calls, secs = guided_batch(denoiser, labels, interval=(low, high) if low < high else None, **now)
+        try: images, calls, secs = guided_batch(denoiser, told, interval=(low, high) if low < high else None, **now)
         except (ValueError, FloatingPointError) as error: picture.value = f"<b>{error}</b>"; return
         zoom = max(1, 288 // (4 * (images.shape[-1] + 1)))
         data = base64.b64encode(tiles_png(images, zoom=zoom)).decode()
