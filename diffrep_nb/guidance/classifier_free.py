@@ -155,6 +155,9 @@ def _controls(widgets, classes, caption, scale, steps):
     "{name: control} of the panel, with a line of text where a caption is asked for; sliders answer when they are released."
     levels = [(f"{v:g}", v) for v in (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)] + [("all", math.inf)]
     style = dict(style=dict(description_width="70px"), layout=dict(width="330px"))
+    names = [("all", None)] + [(str(c), i) for i, c in enumerate(classes)]
+    told = widgets.Dropdown(options=names, description="class", **style)
+    if caption is not None: told = widgets.Text(value=caption, description="caption", continuous_update=False, **style)
     return dict(
         scale=widgets.FloatSlider(value=scale, min=0, max=10, step=0.5, description="scale", continuous_update=False, **style),
         interval=widgets.SelectionRangeSlider(options=levels, index=(0, len(levels) - 1), description="sigma from, to",
@@ -162,7 +165,7 @@ def _controls(widgets, classes, caption, scale, steps):
         steps=widgets.IntSlider(value=steps, min=2, max=50, description="steps", continuous_update=False, **style),
         sampler=widgets.Dropdown(options=list(samplers), description="sampler", **style),
         seed=widgets.IntSlider(value=0, min=0, max=99, description="seed", continuous_update=False, **style),
-        told=widgets.Text(value=caption, description="caption", continuous_update=False, **style) if caption is not None else widgets.Dropdown(options=[("all", None)] + [(str(c), i) for i, c in enumerate(classes)], description="class", **style))
+        told=told)
 
 
 def guidance_panel(

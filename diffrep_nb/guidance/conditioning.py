@@ -22,7 +22,7 @@ from ..foundations.objectives import denoising_loss
 # %% auto #0
 __all__ = ['warm_start', 'TextUNet', 'scenes_told', 'caption_batches', 'caption_loss', 'SceneReader', 'scene_error', 'read_scene',
            'scene_pairs', 'mask_iou', 'scene_maps', 'pairs_found', 'CaptionLayout', 'colours_exchanged', 'caption_task',
-           'scene_task', 'layout_task']
+           'layout_task', 'scene_task']
 
 # %% ../../nbs/23_guidance/02_conditioning.ipynb #72c63134
 def warm_start(
@@ -217,7 +217,8 @@ class CaptionLayout(nn.Module):
         self.config, width = dict(text=self.text.config, side=side), self.text.width
         self.grid = nn.Parameter(0.5 * torch.randn(side**2, width))
         self.look = nn.MultiheadAttention(width, self.text.config["heads"], batch_first=True)
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 + len(SHAPES) + len(COLOURS)))
+        answers = 2 + len(SHAPES) + len(COLOURS)
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, answers))
 
     def forward(self, ids, mask):
         tokens, cells = self.text(ids, mask).tokens, self.grid.expand(len(ids), -1, -1)
@@ -258,42 +259,28 @@ def caption_task(
         return facts | dict(valid_error_two=error(captions(scenes)), valid_error_two_exchanged=error(captions(colours_exchanged(scenes))))
     return caption_loss(denoiser, recipe["drop"], recipe["map_drop"], recipe.get("lift", 100.0)), feed, quality
 
-
-def scene_task(
-    recipe: dict,      # data "shapes:COUNT", split, objects, batch, seed
-    net: SceneReader,  # to be trained
-) -> tuple:
-    "(loss, batches, quality) of a reader of scenes; quality() is measured on test scenes of two objects."
+# %% ../../nbs/23_guidance/02_conditioning.ipynb #a1e0c7d5
+def _feed(recipe, told):
+    "step -> {name: part of a batch} of what `told(scenes)` says about the scenes of a recipe, made when it is first asked for."
     made = []
     def feed(step):
         if not made:
             scenes = draw_scenes(range(int(recipe["data"].split(":")[1])), recipe["objects"], recipe["split"])
             numbers = Dataset("scenes", recipe["split"], torch.empty(len(scenes), 1))
-            made.extend((*scene_maps(scenes), batches(numbers, recipe["batch"], recipe["seed"])))
-        i = made[3].items(step)
-        return dict(x0=to_float(made[0][i]), kinds=made[1][i], colours=made[2][i])
-    def quality():
-        scenes = draw_scenes(range(500), 2, "test")
-        images, kinds, _ = scene_maps(scenes)
-        shown, counts = read_scene(net, to_float(images))
-        return dict(test_iou=round(mask_iou(shown, kinds > 0).mean().item(), 4),
-                    test_pairs=round(pairs_found(counts, scene_pairs(scenes)).mean().item(), 4))
-    return (lambda b, g: scene_error(net(b["x0"]), b["kinds"], b["colours"])), feed, quality
+            made.extend((told(scenes), batches(numbers, recipe["batch"], recipe["seed"])))
+        i = made[1].items(step)
+        return {name: value[i] for name, value in made[0].items()}
+    return feed
 
-# %% ../../nbs/23_guidance/02_conditioning.ipynb #a1e0c7d5
+
 def layout_task(
     recipe: dict,        # data "shapes:COUNT", split, objects, batch, seed
     net: CaptionLayout,  # to be trained
 ) -> tuple:
     "(loss, batches, quality) of a net that lays out captions; quality() compares its error with colours exchanged, on two objects."
-    made = []
-    def feed(step):
-        if not made:
-            scenes = draw_scenes(range(int(recipe["data"].split(":")[1])), recipe["objects"], recipe["split"], recipe["seed"])
-            numbers = Dataset("captions", recipe["split"], torch.empty(len(scenes), 1))
-            made.extend((*net.text.tokenizer(captions(scenes)), *scene_maps(scenes, net.side)[1:], batches(numbers, recipe["batch"], recipe["seed"])))
-        i = made[4].items(step)
-        return dict(zip(("ids", "mask", "kinds", "colours"), (v[i] for v in made[:4])))
+    def told(scenes):
+        values = *net.text.tokenizer(captions(scenes)), *scene_maps(scenes, net.side)[1:]
+        return dict(zip(("ids", "mask", "kinds", "colours"), values))
     @torch.no_grad()
     def quality():
         scenes = draw_scenes(range(1000), 2, "valid")
@@ -301,4 +288,19 @@ def layout_task(
         maps = scene_maps(scenes, net.side)[1:]
         def error(said): return round(scene_error(net(*net.text.tokenizer(captions(said))), *maps).item(), 4)
         return dict(valid_error=error(scenes), valid_error_exchanged=error(colours_exchanged(scenes)))
-    return (lambda b, g: scene_error(net(b["ids"], b["mask"]), b["kinds"], b["colours"])), feed, quality
+    return (lambda b, g: scene_error(net(b["ids"], b["mask"]), b["kinds"], b["colours"])), _feed(recipe, told), quality
+
+
+def scene_task(
+    recipe: dict,      # data "shapes:COUNT", split, objects, batch, seed
+    net: SceneReader,  # to be trained
+) -> tuple:
+    "(loss, batches, quality) of a reader of scenes; quality() is measured on test scenes of two objects."
+    def told(scenes): return dict(zip(("x0", "kinds", "colours"), scene_maps(scenes)))
+    def quality():
+        scenes = draw_scenes(range(500), 2, "test")
+        images, kinds, _ = scene_maps(scenes)
+        shown, counts = read_scene(net, to_float(images))
+        return dict(test_iou=round(mask_iou(shown, kinds > 0).mean().item(), 4),
+                    test_pairs=round(pairs_found(counts, scene_pairs(scenes)).mean().item(), 4))
+    return (lambda b, g: scene_error(net(to_float(b["x0"])), b["kinds"], b["colours"])), _feed(recipe, told), quality
