@@ -210,7 +210,8 @@ def draw_backbone(
         ax.bar(i, side[name], width=width, bottom=-side[name] / 2, color=colour, alpha=0.85)
         ax.text(i, -0.56 * tallest, f"{name}\n{rows[name + '.out']['channels']}\n{side[name]}²", ha="center", va="top", fontsize=6.5)
         for j, kind in enumerate(("attn", "xattn")):
-            if f"{name}.{kind}.q" in rows: ax.plot(i, (0.5 - j) * min(0.1 * tallest, 0.5 * side[name]), "o" if kind == "attn" else "D", color="white", ms=4)
+            if f"{name}.{kind}.q" not in rows: continue
+            ax.plot(i, (0.5 - j) * min(0.1 * tallest, 0.5 * side[name]), "o" if kind == "attn" else "D", color="white", ms=4)
     arcs = find_skips(net) if skips else {}
     for source, targets in arcs.items():
         for target in targets:

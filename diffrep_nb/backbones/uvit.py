@@ -78,12 +78,10 @@ class UViT(TokenNet):
         self.trunk = LongSkips(width, depth, heads, skips, self.tap)
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, patch**2 * shown)
         for m in self.modules():
-            if isinstance(m, nn.Linear) and m.bias is not None: nn.init.zeros_(m.bias)
-            if isinstance(m, (nn.Linear, nn.Embedding)): nn.init.trunc_normal_(m.weight, std=0.02)
+            if not isinstance(m, nn.Linear) or m is self.stem: continue    # patches and labels start as PyTorch starts them
+            nn.init.trunc_normal_(m.weight, std=0.02)
+            if m.bias is not None: nn.init.zeros_(m.bias)
         nn.init.trunc_normal_(self.position, std=0.02)
-        bound = self.stem.in_features ** -0.5                              # patches and labels start as PyTorch starts them
-        for p in self.stem.parameters(): nn.init.uniform_(p, -bound, bound)
-        if self.label is not None: nn.init.normal_(self.label.weight)
         self.conv = nn.Conv2d(shown, shown, 3, padding=1) if conv else nn.Identity()
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, size, size); () or (B,) in [0, 1]

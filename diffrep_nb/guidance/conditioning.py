@@ -210,7 +210,7 @@ class CaptionLayout(nn.Module):
     def __init__(
         self,
         text: dict | None = None,  # arguments of `TextEncoder`
-        side: int = 8,             # cells of the grid a side
+        side: int = 8,             # cells of the grid a side, 8 to 512
     ):
         super().__init__()
         self.text, self.side = TextEncoder(**(text or {})), side
