@@ -72,7 +72,7 @@ class TextEncoder(nn.Module):
         words: tuple = WORDS,  # vocabulary
         length: int = 12,      # L, words of a caption and its start
         width: int = 64,       # D of a token
-        depth: int = 2,        # blocks
+        depth: int = 2,        # blocks; 0: words that do not see one another
         heads: int = 4,        # attention heads, a divisor of width
         dim: int = 64,         # of the pooled vector
     ):
@@ -89,7 +89,8 @@ class TextEncoder(nn.Module):
         self.project = nn.Linear(width, dim, bias=False)
 
     def forward(self, ids, mask):
-        h = self.blocks(self.word(ids) + self.place, src_key_padding_mask=~mask)
+        h = self.word(ids) + self.place
+        h = self.blocks(h, src_key_padding_mask=~mask) if len(self.blocks.layers) else self.blocks.norm(h)
         return Text(h * mask[..., None].to(h.dtype), mask, self.project(h[:, 0]))
 
     def encode(

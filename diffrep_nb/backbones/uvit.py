@@ -77,9 +77,10 @@ class UViT(TokenNet):
         self.position, self.start = nn.Parameter(torch.zeros(self.first + self.tokens, width)), self.tap("tokens")
         self.trunk = LongSkips(width, depth, heads, skips, self.tap)
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, patch**2 * shown)
+        spread = 0.02 * max(1.0, 512 / width) ** 0.5                      # as published from width 512 up; as much let through below
         for m in self.modules():
             if not isinstance(m, nn.Linear) or m is self.stem: continue    # patches and labels start as PyTorch starts them
-            nn.init.trunc_normal_(m.weight, std=0.02)
+            nn.init.trunc_normal_(m.weight, std=spread)
             if m.bias is not None: nn.init.zeros_(m.bias)
         nn.init.trunc_normal_(self.position, std=0.02)
         self.conv = nn.Conv2d(shown, shown, 3, padding=1) if conv else nn.Identity()

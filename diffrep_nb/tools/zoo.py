@@ -49,7 +49,7 @@ def _judge(data, size, channels, classes, **changes):
 def _tokens(make, **changes):
     "The recipe of a transformer that costs as much training as fashion_mnist-class: its steps are `equal_steps` of that budget."
     net = dict(size=28, channels=1, patch=2, width=128, depth=6, heads=2, classes=10) | changes.pop("net", {})
-    return _unet("fashion_mnist", 28, 1, drop=0.1, snapshots=[]) | dict(make=make, net=net) | changes
+    return _unet("fashion_mnist", 28, 1, drop=0.1, kind="v", snapshots=[]) | dict(make=make, net=net) | changes
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #34b19f2f
 recipes = {
@@ -58,6 +58,7 @@ recipes = {
     "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[250, 1000, 2000, 4000]),
     "digits-class": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4], classes=10), drop=0.1, steps=3000, snapshots=[188, 1000]),
     "fashion_mnist-class": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, steps=3600, snapshots=[225, 1000]),
+    "fashion_mnist-class-v": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, kind="v", steps=3600, snapshots=[]),
     "fashion_mnist-dit": _tokens("dit", steps=2885, tap="block.3.out"),
     "fashion_mnist-uvit": _tokens("uvit", steps=2317, tap="mid.0.out"),
     "fashion_mnist-kl": dict(make="kl", data="fashion_mnist", split="pretrain", task="first_stage", batch=32, lr=2e-3, ema=0.99, steps=3000, seed=0,
@@ -70,14 +71,16 @@ recipes = {
     "shapes-text": dict(make="text", data="shapes:80000", split="pretrain", objects="1-2", start="shapes-unet", task="captions",
                         net=dict(size=32, channels=3, width=32, mults=[1, 2, 3], blocks=1, attention=[16, 8], groups=8, map_channels=1,
                                  text=dict(width=64, depth=2, heads=4)),
-                        path=dict(name="ddpm_linear"), drop=0.1, map_drop=0.5, lift=100.0, batch=64, lr=1e-3, ema=0.999, seed=0,
-                        steps=4500, frozen=dict(text="shapes-words")),
+                        path=dict(name="ddpm_linear"), drop=0.1, map_drop=0.5, lift=100.0, batch=256, lr=1e-3, ema=0.999, seed=0,
+                        steps=15000, frozen=dict(text="shapes-words")),
     "shapes-reader": dict(make="reader", data="shapes:12000", split="judge", objects="1-2", task="scenes", net=dict(width=16),
                           batch=64, lr=3e-3, ema=0.99, steps=1200, seed=7),
     "digits-judge": _judge("digits", 8, 1, 10, steps=600),
     "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=700),
     "fashion_mnist-judge": _judge("fashion_mnist", 28, 1, 10, steps=1500),
 }
+recipes["shapes-local"] = {k: v for k, v in recipes["shapes-text"].items() if k != "frozen"} | dict(
+    net=recipes["shapes-text"]["net"] | dict(text=dict(width=64, depth=0, heads=4)), batch=64, steps=8000)       # words that do not see one another
 for name, step in (("digits-class", 188), ("fashion_mnist-class", 225)):              # 1/16 of the training: autoguidance's weak networks
     recipes[name + "-weak"] = recipes[name] | dict(snapshot_of=name, steps=step, snapshots=[])
 
