@@ -186,7 +186,9 @@ def claims_of(
     "Returns the completed ledger rows that a run shows"
     if not (result["ok"] and makes_claims(job.name)): return []
     own = dict(notebook=f"nbs/{job.name}.ipynb", commit=result["commit"], notebook_hash=job.prints["code"])
-    rows = collect_claims(load_notebook(job.output))
+    rows, gpus = collect_claims(load_notebook(job.output)), result.get("hardware", {}).get("gpus")
+    if gpus and job.values.get("profile") == "gpu":
+        rows = [row | dict(protocol="; ".join(filter(None, (row.get("protocol"), f"on one {gpus[0]}")))) for row in rows]
     return [{**row, **own, "profile": job.values.get("profile", row["profile"] or "quick"),
              "seconds": row["seconds"] if row["seconds"] is not None else result["seconds"]} for row in rows]
 
