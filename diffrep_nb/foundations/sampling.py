@@ -385,8 +385,8 @@ class mean_shift(SamplerStep):
             if seen != (len(x),):
                 raise ValueError(f"log_prob returned {seen} for {len(x)} items: one value per item is needed, so leave its loss unreduced")
             gradient, = torch.autograd.grad(value.sum(), y)
-        if not bool(gradient.isfinite().all()):
-            raise FloatingPointError(f"the gradient of log_prob is not finite at t = {torch.as_tensor(t).flatten()[0].item():g}")
+        for what, found in (("log_prob", value), ("the gradient of log_prob", gradient)):
+            if not bool(found.isfinite().all()): raise FloatingPointError(f"{what} is not finite at t = {torch.as_tensor(t).flatten()[0].item():g}")
         pred = Pred(pred.path, pred.kind, pred.value.detach(), x, t, var=None if pred.var is None else pred.var.detach(), taps=pred.taps)
         x, pred, state = self.inner.step(_Answered(denoiser, pred), x, t, s, noise, state)
         if denoiser.path(s).sigma == 0: return x, pred, state                  # the last step has no variance

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['clocks', 'benchmarks', 'clock', 'Case', 'spread', 'measure', 'agree', 'peer_available', 'sampling_cases',
-           'data_cases', 'diffusers_unet', 'forward_flops', 'transformer_cases', 'forward_cases', 'peak_cases',
+           'data_cases', 'diffusers_unet', 'forward_flops', 'peak_cases', 'transformer_cases', 'forward_cases',
            'train_cases', 'find_benchmark', 'run_benchmark', 'bench_file', 'record_key', 'read_records', 'write_record',
-           'row_cells', 'bench_table', 'main']
+           'flop_rates', 'row_cells', 'bench_table', 'main']
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a06ec40e
 import gc, importlib.util, json, os, statistics, time
@@ -55,6 +55,7 @@ class Case:
     peer_name: str = ""
     same: str = ""  # what was found equal before the clock started
     share: bool = False  # the first time is a part of the second
+    gflop: float = 0.0  # 1e9 floating-point operations of one unit of our work; 0: not counted
 
     def pair(self, ours_first=True, device="cpu", clocks=clocks) -> tuple:
         "Returns (our times, the peer's times or None) of one run of each, a time being (wall, processor) seconds"
@@ -102,6 +103,7 @@ def measure(
         if collects: gc.enable()
     by_clock = [_rows_of(case, [a[k] for a, _ in pairs], [b[k] for _, b in pairs if b is not None]) for k in range(2)]
     row = dict(case=case.name, unit=case.unit, pairs=repeats, peer=case.peer_name or None, same=case.same, share=case.share)
+    if case.gflop: row["gflop"] = round(case.gflop, 6)
     return row | by_clock[0] | dict(cpu=by_clock[1])
 
 # %% ../../nbs/80_tools/04_bench.ipynb #988c92c6
@@ -313,9 +315,25 @@ def forward_flops(
     return counter.get_total_flops()
 
 
-def _work(net, x, t):
-    "Returns the forward operations of one image, in words"
-    return f"{forward_flops(net, x[:1], t[:1]) / 1e9:.4f} GFLOP forward"
+def _gflop(net, x, t):
+    "Returns the forward operations of one image, in units of 1e9"
+    return forward_flops(net, x[:1], t[:1]) / 1e9
+
+# %% ../../nbs/80_tools/04_bench.ipynb #f556ef5b
+def peak_cases(
+    size: str = "full",  # tiny | full
+    device: str = "cpu",
+):
+    "Yields the time of a GFLOP in a matrix product of side 1024 (4096 on a GPU) and in 3 x 3 convolutions of 256 channels, two precisions"
+    big = str(device).startswith("cuda")
+    side, images = (128, 1) if size == "tiny" else (4096, 256) if big else (1024, 8)
+    for dtype in (torch.bfloat16, torch.float32):
+        a, x = torch.randn(side, side, dtype=dtype, device=device), torch.randn(images, 256, 32, 32, dtype=dtype, device=device)
+        weight, name = torch.randn(256, 256, 3, 3, dtype=dtype, device=device), str(dtype).removeprefix("torch.")
+        if big: x, weight = (h.contiguous(memory_format=torch.channels_last) for h in (x, weight))
+        yield Case(f"peak: matrix product of side {side}, {name}", "GFLOP", 2 * side**3 / 1e9, lambda a=a: a @ a, gflop=1.0)
+        yield Case(f"peak: 3 x 3 convolution, {name}", "GFLOP", 2 * 9 * 256**2 * images * 32**2 / 1e9,
+                   lambda x=x, w=weight: torch.conv2d(x, w, padding=1), gflop=1.0)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a5f5b0ab
 def transformer_cases(
@@ -328,23 +346,24 @@ def transformer_cases(
     batch = 4 if size == "tiny" else 32 if device == "cpu" else 256
     x, t, label = torch.randn(batch, 4, 32, 32).to(device), torch.rand(batch).to(device), torch.zeros(batch, dtype=torch.int64, device=device)
     ours = DiT(size=32, channels=4, out_channels=8, patch=4, width=width, depth=depth, heads=heads, classes=10, time_shift=1).to(device)
-    theirs, same = None, ""
+    theirs, same, gflop = None, "", _gflop(ours, x, t)
     if peer_available("diffusers"):
         from diffusers import DiTTransformer2DModel
         theirs = DiTTransformer2DModel(heads, width // heads, in_channels=4, out_channels=8, num_layers=depth, sample_size=32, patch_size=4,
                                        num_embeds_ada_norm=10, norm_eps=1e-6).to(device).eval()                     # eval: no label dropping
         work = forward_flops(ours, x[:1], t[:1]), forward_flops(theirs, x[:1], t[:1] * 1000, label[:1])
-        same = f"{agree('floating point operations', *work, 0.05)}, {_work(ours, x, t)}"
+        same = f"{agree('floating point operations', *work, 0.05)}, {gflop:.4f} GFLOP forward"
     told, theirs_in = Cond(label=label), (x, t * 1000, label)
     name = f"DiT of width {width}, depth {depth}, 64 tokens"
-    if training: yield from _pairs(name, batch, ours, (x, t, told), theirs, theirs_in, "diffusers DiTTransformer2DModel", same); return
+    if training: yield from _pairs(name, batch, ours, (x, t, told), theirs, theirs_in, "diffusers DiTTransformer2DModel", same, gflop); return
     for bf16 in (False, True):
         def passes(net, inputs):
             def run():
                 with torch.no_grad(), autocast(x.device, bf16): return net(*inputs)
             return run
         label_ = f"{name}, {batch} images, forward, {'bfloat16' if bf16 else 'float32'}"
-        yield Case(label_, "image", batch, passes(ours, (x, t, told)), theirs and passes(theirs, theirs_in), "diffusers DiTTransformer2DModel", same)
+        yield Case(label_, "image", batch, passes(ours, (x, t, told)), theirs and passes(theirs, theirs_in), "diffusers DiTTransformer2DModel", same,
+                   gflop=gflop)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #348cc704
 def _passes(net, x, t, bf16, backward):
@@ -368,6 +387,7 @@ def forward_cases(
     "Yields the cases of `forward`: a zoo U-Net against diffusers' twin, with and without a backward pass, in two precisions"
     name, batch = ("digits-unet", 16) if size == "tiny" else ("fashion_mnist-unet", 64 if device == "cpu" else 512)
     config, same, theirs = get_recipe(name)["net"], "", None
+    yield from peak_cases(size, device)
     with seeded(derive_seed(seed, "bench")):
         ours = UNet(**config).to(device)
         x, t = torch.randn(batch, *ours.shape).to(device), torch.rand(batch).to(device)
@@ -375,29 +395,14 @@ def forward_cases(
             theirs = diffusers_unet(config).to(device)
             counts = [sum(p.numel() for p in net.parameters()) for net in (ours, theirs)]
             same = f"{agree('number of parameters', *counts, 0)}: {counts[0]:,}"
+        gflop = _gflop(ours, x, t)
     for backward in (False, True):
         for bf16 in (False, True):
             run = _passes(ours, x, t, bf16, backward)
             peer = None if theirs is None else _passes(theirs, x, t * 1000, bf16, backward)
             label = f"{name}, {batch} images, {'forward + backward' if backward else 'forward'}, {'bfloat16' if bf16 else 'float32'}"
-            yield Case(label, "image", batch, run, peer, "diffusers UNet2DModel", same)
+            yield Case(label, "image", batch, run, peer, "diffusers UNet2DModel", same, gflop=gflop * (1 + 2 * backward))
     yield from transformer_cases(size, device)
-
-# %% ../../nbs/80_tools/04_bench.ipynb #f556ef5b
-def peak_cases(
-    size: str = "full",  # tiny | full
-    device: str = "cpu",
-):
-    "Yields the time of a GFLOP in a matrix product of side 1024 (4096 on a GPU) and in 3 x 3 convolutions of 256 channels, two precisions"
-    big = str(device).startswith("cuda")
-    side, images = (128, 1) if size == "tiny" else (4096, 256) if big else (1024, 8)
-    for dtype in (torch.bfloat16, torch.float32):
-        a, x = torch.randn(side, side, dtype=dtype, device=device), torch.randn(images, 256, 32, 32, dtype=dtype, device=device)
-        weight, name = torch.randn(256, 256, 3, 3, dtype=dtype, device=device), str(dtype).removeprefix("torch.")
-        if big: x, weight = (h.contiguous(memory_format=torch.channels_last) for h in (x, weight))
-        yield Case(f"peak: matrix product of side {side}, {name}", "GFLOP", 2 * side**3 / 1e9, lambda a=a: a @ a)
-        yield Case(f"peak: 3 x 3 convolution, {name}", "GFLOP", 2 * 9 * 256**2 * images * 32**2 / 1e9,
-                   lambda x=x, w=weight: torch.conv2d(x, w, padding=1))
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a503cda6
 def _training(net, inputs, bf16, optimizer):
@@ -414,13 +419,13 @@ def _training(net, inputs, bf16, optimizer):
     return run
 
 
-def _pairs(label, batch, ours, mine, theirs, peer_inputs, peer_name, same):
+def _pairs(label, batch, ours, mine, theirs, peer_inputs, peer_name, same, gflop):
     "Yields a training step at equal precision (bfloat16, float32; the same fused Adam) and as shipped: the peer in float32, its Adam not fused"
     def step(net, told, bf16, fused=True): return _training(net, told, bf16, torch.optim.Adam(net.parameters(), lr=1e-4, fused=fused))
     mine = {bf16: step(ours, mine, bf16) for bf16 in (True, False)}
     for name, a, b, fused in (("bfloat16", True, True, True), ("float32", False, False, True), ("as shipped (bfloat16, float32)", True, False, False)):
         peer = None if theirs is None else step(theirs, peer_inputs, b, fused)
-        yield Case(f"{label}, {batch} images, {name}", "image", batch, mine[a], peer, peer_name, same)
+        yield Case(f"{label}, {batch} images, {name}", "image", batch, mine[a], peer, peer_name, same, gflop=3 * gflop)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #b9390a1a
 def train_cases(
@@ -434,20 +439,22 @@ def train_cases(
         x, t = torch.randn(batch, 1, 28, 28).to(device), torch.rand(batch).to(device)
         config = get_recipe("fashion_mnist-unet")["net"]
         ours, theirs, same = UNet(**config).to(device), None, ""
+        gflop = _gflop(ours, x, t)
         if peer_available("diffusers"):
             theirs = diffusers_unet(config).to(device)
-            same = f"{agree('number of parameters', *(sum(p.numel() for p in net.parameters()) for net in (ours, theirs)), 0)}, {_work(ours, x, t)}"
+            same = f"{agree('number of parameters', *(sum(p.numel() for p in net.parameters()) for net in (ours, theirs)), 0)}, {gflop:.4f} GFLOP forward"
         yield from peak_cases(size, device)
-        yield from _pairs("U-Net of the zoo", batch, ours, (x, t), theirs, (x, t * 1000), "diffusers UNet2DModel", same)
+        yield from _pairs("U-Net of the zoo", batch, ours, (x, t), theirs, (x, t * 1000), "diffusers UNet2DModel", same, gflop)
 
         wide, theirs, same = UNet(28, 1, width=32, mults=(1, 2, 3), blocks=2, attention=(7,), groups=8).to(device), None, ""
+        gflop = _gflop(wide, x, t)
         if peer_available("denoising_diffusion_pytorch"):
             from denoising_diffusion_pytorch import Unet
             theirs = Unet(32, dim_mults=(1, 2, 4), channels=1).to(device)
             counts = [sum(p.numel() for p in net.parameters()) for net in (wide, theirs)]
             work = forward_flops(wide, x[:1], t[:1]), forward_flops(theirs, x[:1], t[:1] * 1000)
-            same = f"{agree('number of parameters', *counts, 0.01)}; {agree('floating point operations', *work, 0.05)}, {_work(wide, x, t)}"
-        yield from _pairs("U-Net of 2.6 M", batch, wide, (x, t), theirs, (x, t * 1000), "denoising_diffusion_pytorch Unet", same)
+            same = f"{agree('number of parameters', *counts, 0.01)}; {agree('floating point operations', *work, 0.05)}, {gflop:.4f} GFLOP forward"
+        yield from _pairs("U-Net of 2.6 M", batch, wide, (x, t), theirs, (x, t * 1000), "denoising_diffusion_pytorch Unet", same, gflop)
         yield from transformer_cases(size, device, training=True)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #04f3256a
@@ -481,16 +488,18 @@ def run_benchmark(
         for case in cases(size, device, seed):
             rows.append(measure(case, repeats, device))
             if show: show(rows[-1])
-    where = torch.cuda.get_device_name(device) if str(device).startswith("cuda") else hardware()["processor"]
+    on_gpu = str(device).startswith("cuda")
+    peak = torch.cuda.max_memory_allocated(device) if on_gpu else 1024 * importlib.import_module("resource").getrusage(0).ru_maxrss
+    where = torch.cuda.get_device_name(device) if on_gpu else hardware()["processor"]
     about = dict(benchmark=name, size=size, device=str(device), where=where, threads=torch.get_num_threads(), cores=hardware()["cores"])
     about |= dict(load=load, seed=seed, versions=_versions(), date=datetime.now(timezone.utc).strftime("%Y-%m-%d"))
-    return about | dict(seconds=round(time.perf_counter() - begin, 1), rows=rows)
+    return about | dict(seconds=round(time.perf_counter() - begin, 1), memory_mib=round(peak / 2**20), rows=rows)
 
 
 def _versions():
     "Returns the versions of what was timed"
     from importlib.metadata import version
-    peers = {"diffusers": version("diffusers")} if importlib.util.find_spec("diffusers") else {}
+    peers = {name: version(name) for name in ("diffusers", "denoising_diffusion_pytorch") if importlib.util.find_spec(name)}
     return {k: v for k, v in versions().items() if k in ("python", "torch", "numpy", "diffrep_nb")} | peers
 
 # %% ../../nbs/80_tools/04_bench.ipynb #84cbc81c
@@ -543,15 +552,27 @@ def _text(found, share=False):
     return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})" + (" %" if share else "")
 
 
+def flop_rates(
+    rows: list[dict],  # of one record
+) -> list[tuple]:  # (GFLOP/s or None, share of the convolution peak in the row's precision or None) of each
+    "Returns how many of our floating-point operations a second each row did, and what part that is of the peak measured in the same run"
+    def precision(row): return "bfloat16" if "bfloat16" in row["case"] else "float32"
+    rates = [1e3 * row["gflop"] / row["ours_ms"][0] if row.get("gflop") else None for row in rows]
+    peaks = {precision(row): rate for row, rate in zip(rows, rates) if row["case"].startswith("peak: 3 x 3")}
+    return [(rate, rate / peaks[precision(row)] if rate and precision(row) in peaks else None) for row, rate in zip(rows, rates)]
+
+
 def row_cells(
     row: dict,  # from `measure`
+    flops: tuple = (None, None),  # its entry of `flop_rates`
 ) -> list[str]:
     "Returns what the table shows of one row"
     cpu = row["cpu"]
+    done = "" if flops[0] is None else f"{flops[0]:,.0f}" + ("" if flops[1] is None else f" ({flops[1]:.0%})")
     rate = f"{1e3 / row['ours_ms'][0]:,.0f}" if row["unit"] == "image" else ""
     ahead = "" if row["ahead"] is None else f"{row['ahead']} of {row['pairs']}"
     ratio, ratio_cpu = (_text(r["ratio"], row["share"]) for r in (row, cpu))
-    return [row["case"], row["unit"], _text(row["ours_ms"]), rate, row["peer"] or "-", _text(row["peer_ms"]), ratio, ahead,
+    return [row["case"], row["unit"], _text(row["ours_ms"]), rate, done, row["peer"] or "-", _text(row["peer_ms"]), ratio, ahead,
             _text(cpu["ours_ms"]), _text(cpu["peer_ms"]), ratio_cpu]
 
 
@@ -559,14 +580,15 @@ def bench_table(
     records: list[dict],  # from `read_records`
 ) -> str:  # Markdown
     "Returns a table for every record, with the machine above it; says so when there is none"
-    head = ["case", "unit", "ours, ms per unit", "ours, images/s", "peer", "peer, ms per unit", "peer time / our time", "ours quicker",
+    head = ["case", "unit", "ours, ms per unit", "ours, images/s", "ours, GFLOP/s (of the convolution peak)", "peer", "peer, ms per unit", "peer time / our time", "ours quicker",
             "ours, CPU ms", "peer, CPU ms", "peer CPU / our CPU"]
     parts = []
     for r in records:
         used = ", ".join(f"{k} {v}" for k, v in r["versions"].items())
         title = f"**{r['benchmark']}** ({r['size']}), {r['date']}: {r['where']}, {r['threads']} thread{'s' if r['threads'] > 1 else ''} on "
         title += f"{r['cores']} cores, device {r['device']}, load {r['load']} when it began; {used}. Median (quartiles) of pairs in turns."
-        cells = [head, *(row_cells(row) for row in r["rows"])]
+        if "memory_mib" in r: title += f" Memory peak {r['memory_mib']:,} MiB."
+        cells = [head, *(row_cells(row, done) for row, done in zip(r["rows"], flop_rates(r["rows"])))]
         widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
         lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |" for line in cells]
         parts.append("\n".join([title, "", lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]]))
