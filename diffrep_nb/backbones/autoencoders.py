@@ -5,12 +5,14 @@
 # %% ../../nbs/22_backbones/06_autoencoders.ipynb #bd70c345
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .hooks import Tapped
 from .unet import Attention, Down, Up
@@ -73,7 +75,17 @@ def _middle(c, groups, tap):
     return [block(0), Attention(c, heads=1, groups=groups, tap=lambda n: tap(f"mid.attn.{n}")), block(1)]
 
 # %% ../../nbs/22_backbones/06_autoencoders.ipynb #5deff153
-class Encoder(nn.Module):
+class _Half(nn.Module):
+    "Stem, body, last layer: what both halves do."
+    checkpointing = False    # whether blocks are computed again in the backward pass
+
+    def forward(self, x):
+        h, again = self.stem(x), self.checkpointing and torch.is_grad_enabled()
+        for block in self.body: h = checkpoint(block, h, use_reentrant=False) if again else block(h)
+        return self.out(F.silu(self.norm(h)))
+
+
+class Encoder(_Half):
     "Images -> (B, out, H / f, W / f); taps `enc.*`."
     def __init__(self, size, channels, out, width, mults, blocks, attention, groups, tap):
         super().__init__()
@@ -89,10 +101,8 @@ class Encoder(nn.Module):
         self.stem, self.body = nn.Conv2d(channels, width, 3, padding=1), nn.Sequential(*body, *_middle(c, groups, named))
         self.norm, self.out = nn.GroupNorm(groups, c, eps=1e-6), nn.Conv2d(c, out, 3, padding=1)
 
-    def forward(self, x): return self.out(F.silu(self.norm(self.body(self.stem(x)))))
 
-
-class Decoder(nn.Module):
+class Decoder(_Half):
     "Latents -> images, one block more per level than the encoder; taps `dec.*`; `out` is its last layer."
     def __init__(self, size, channels, latent, width, mults, blocks, attention, groups, tap):
         super().__init__()
@@ -109,8 +119,6 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(*body)
         self.norm, self.out = nn.GroupNorm(groups, c, eps=1e-6), nn.Conv2d(c, channels, 3, padding=1)
 
-    def forward(self, z): return self.out(F.silu(self.norm(self.body(self.stem(z)))))
-
 # %% ../../nbs/22_backbones/06_autoencoders.ipynb #56de98c5
 class Autoencoder(Tapped):
     "What both first stages are: net(x) -> reconstruction, with `encode`, `decode`, `factor`, `latent_shape`. ValueError on misfits."
@@ -125,6 +133,7 @@ class Autoencoder(Tapped):
         blocks: int = 2,          # per level of the encoder; the decoder has one more
         attention: tuple = (),    # resolutions with attention, besides the middle
         groups: int = 32,         # of the group norms
+        checkpointing: bool = False,  # recompute blocks in the backward pass instead of keeping their activations; not in `config`
     ):
         super().__init__()
         self.config = dict(size=size, channels=channels, latent=latent, width=width, mults=tuple(mults), blocks=blocks,
@@ -135,6 +144,7 @@ class Autoencoder(Tapped):
         self.encoder, self.to_latent = Encoder(size, channels, k * latent, *rest), nn.Conv2d(k * latent, k * latent, 1)
         self.code = self.tap("latent")
         self.from_latent, self.decoder = nn.Conv2d(latent, latent, 1), Decoder(size, channels, latent, *rest)
+        self.encoder.checkpointing = self.decoder.checkpointing = checkpointing
 
     @property
     def shape(self) -> tuple: return self.channels, self.size, self.size
@@ -243,7 +253,8 @@ class Quantiser(nn.Module):
 
     def nearest(self, z: Tensor) -> Tensor:
         "(B, H, W) index of the nearest code of every vector."
-        with torch.autocast(z.device.type, enabled=False):
+        kind = z.device.type
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext():
             rows, book = z.float().movedim(1, -1), self.codebook.float()
             return (book.square().sum(1) - 2 * rows @ book.T).argmin(-1)
 

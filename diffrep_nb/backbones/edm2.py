@@ -11,6 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .hooks import Tapped, attend
 from .unet import plan_blocks
@@ -176,6 +177,8 @@ class _Told(Tapped):
 # %% ../../nbs/22_backbones/05_edm2.ipynb #414b252d
 class _Trunk(_Told):
     "The blocks of EDM2's network between its first and its last convolution."
+    checkpointing = False    # whether blocks are computed again in the backward pass
+
     def build(self, places, attention, block):
         "Nothing; `block(name, cin, cout, attends, **kind)` at every place of the plan, two in the middle, and where the resolution turns."
         self.places = places
@@ -192,14 +195,17 @@ class _Trunk(_Told):
 
     def walk(self, h, emb):
         "The activation (B, width, H, W) after all blocks."
+        def run(block, h):
+            if self.checkpointing and torch.is_grad_enabled(): return checkpoint(block, h, emb, use_reentrant=False)
+            return block(h, emb)
         skips, down, up = [h], iter(self.down), iter(self.up)
         for block, p in zip(self.enc, self.places[0]):
-            h = block(h, emb); skips.append(h)
-            if p.turn: h = next(down)(h, emb); skips.append(h)
-        for block in self.mid: h = block(h, emb)
+            h = run(block, h); skips.append(h)
+            if p.turn: h = run(next(down), h); skips.append(h)
+        for block in self.mid: h = run(block, h)
         for block, (pre, cat), p in zip(self.dec, self.cat, self.places[1]):
-            h = block(cat(mp_cat(pre(h), skips.pop(), 0.5)), emb)
-            if p.turn: h = next(up)(h, emb)
+            h = run(block, cat(mp_cat(pre(h), skips.pop(), 0.5)))
+            if p.turn: h = run(next(up), h)
         return h
 
 # %% ../../nbs/22_backbones/05_edm2.ipynb #3c3b597a
@@ -217,11 +223,13 @@ class EDM2UNet(_Trunk):
         classes: int | None = None,  # takes Cond.label of this many classes; None: no condition
         dropout: float = 0.0,        # in [0, 1)
         scale: float = 80.0,         # what t is multiplied by before the logarithm: sigma_max on EDM's path
+        checkpointing: bool = False, # recompute blocks in the backward pass instead of keeping their activations
     ):
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         factor, emb = 2 ** (len(mults) - 1), width * max(mults)
         if size % factor: raise ValueError(f"size {size} is not divisible by {factor}: take fewer mults, or pad the images")
         super().__init__(width, emb, classes, scale)
+        self.checkpointing = checkpointing
         self.config, self.size, self.channels = config | dict(mults=tuple(mults), attention=tuple(attention)), size, channels
         self.stem, self.stem_out = MPLayer(channels + 1, width, 3), self.tap("stem.out")
         def block(name, cin, cout, attends, **kind):

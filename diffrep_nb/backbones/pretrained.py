@@ -314,7 +314,7 @@ def _tokens_of(net, cond, x):
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #988aca37
 class Codec(_Hung):
-    "An AutoencoderKL with its scaling: `encode` images to latents, `decode` them back; taps encoder.i.out, decoder.i.out, *.mid.i.out."
+    "An AutoencoderKL with its scaling: `encode` images to latents, `decode` them, net(x) -> reconstruction; taps as in KLAutoencoder."
     def __init__(
         self,
         model,  # diffusers' AutoencoderKL; gets hooks, keeps its function
@@ -324,17 +324,32 @@ class Codec(_Hung):
         if name != "AutoencoderKL": raise ValueError(f"{name} is not wrapped as a codec: pass an AutoencoderKL, or codec= of your own")
         self.model, self.scale, self.shift = model, float(c.scaling_factor), float(c.get("shift_factor") or 0.0)
         self.factor, self.channels = 2 ** (len(c.block_out_channels) - 1), c.latent_channels
-        for side, parts in (("encoder", model.encoder.down_blocks), ("decoder", model.decoder.up_blocks)):
-            n = 0
-            if side == "decoder": self._middle(side, model.decoder.mid_block)
-            for resnet in (r for part in parts for r in part.resnets):
-                self.behind(resnet, f"{side}.{n}.out")
-                n += 1
-            if side == "encoder": self._middle(side, model.encoder.mid_block)
+        levels = list(range(len(c.block_out_channels)))
+        for level, part in zip(levels, model.encoder.down_blocks): self._part(f"enc.{level}", part)
+        self._part("enc.mid", model.encoder.mid_block)
+        self.behind(model.encoder.conv_out if model.quant_conv is None else model.quant_conv, "latent")
+        self._part("dec.mid", model.decoder.mid_block)
+        for level, part in zip(levels[::-1], model.decoder.up_blocks): self._part(f"dec.{level}", part)
 
-    def _middle(self, side, part):
-        "Nothing; taps behind the residual blocks of the middle."
-        for n, resnet in enumerate(part.resnets): self.behind(resnet, f"{side}.mid.{n}.out")
+    def _part(self, name, part):
+        "Nothing; taps in the residual blocks and attention layers of one level, or of the middle."
+        attentions = list(getattr(part, "attentions", ()))
+        for n, resnet in enumerate(part.resnets):
+            self.behind(resnet.conv2, f"{name}.{n}.res")
+            self.behind(resnet, f"{name}.{n}.out")
+            if n < len(attentions) and attentions[n] is not None:
+                self.inside(attentions[n], f"{name}.attn" if name.endswith("mid") else f"{name}.{n}.attn")
+
+    @property
+    def shape(self) -> tuple:
+        "(C, H, W) of one image, as the model's configuration has it."
+        c = self.model.config
+        return c.in_channels, c.sample_size, c.sample_size
+
+    def forward(self, x: Tensor, t: Tensor | None = None, cond: Cond | None = None) -> Tensor:
+        "(B, C, H, W) images through the mean of their latents; t is not looked at."
+        require(cond, (), "codec")
+        return self.decode(self.encode(x))
 
     def encode(
         self,
@@ -370,7 +385,7 @@ def _hub_file(name, file, download):
     "The path of a small file of a hub repository; FileNotFoundError in one line if it cannot be had."
     try:
         from huggingface_hub import hf_hub_download
-        return Folder(hf_hub_download(name, file, local_files_only=not (download and _reachable())))
+        return Folder(hf_hub_download(name, file, local_files_only=_local(name, download)))
     except Exception as e:
         raise FileNotFoundError(f"{name!r} is no folder here, and {file} could not be had from the hub ({type(e).__name__}): "
                                 "give a local folder, or connect and check the id and its licence") from None
@@ -386,6 +401,11 @@ def _reachable() -> bool:
     try: return bool(socket.getaddrinfo(urlparse(ENDPOINT).hostname, 443))
     except OSError: return False
 
+
+def _local(name, download) -> bool:
+    "Whether nobody but this machine is to be asked: for a folder, where nothing may be fetched, and without a network."
+    return Folder(name).is_dir() or not (download and _reachable())
+
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #327f91c0
 def _read_json(name, file, download):
     "What a JSON file of a local folder or hub repository holds."
@@ -393,15 +413,29 @@ def _read_json(name, file, download):
     return json.loads(path.read_text())
 
 
+def _fits(found, source):
+    "The network that was read; ValueError naming the first three keys or shapes of its checkpoint that do not fit, as `load_state`."
+    net, info = found
+    wrong = [f"{k} is missing" for k in sorted(info["missing_keys"])]
+    wrong += [f"{k} is not in this network" for k in sorted(info["unexpected_keys"])]
+    wrong += [f"{k} has shape {tuple(theirs)}, the network {tuple(ours)}" for k, theirs, ours in info["mismatched_keys"]]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(f"{source} belongs to another configuration of {type(net).__name__}: {'; '.join(wrong[:3])}{more}")
+    return net
+
+
 def _load_part(name, cls, subfolder, download, **options):
     "A model or scheduler of diffusers from a folder or the hub; ValueError or FileNotFoundError in one line."
     import diffusers
     if not hasattr(diffusers, cls): raise ValueError(f"{name} holds a {cls}, which diffusers {diffusers.__version__} does not have")
-    if not cls.endswith("Scheduler"): options |= dict(use_safetensors=True)
-    try: return getattr(diffusers, cls).from_pretrained(name, subfolder=subfolder, local_files_only=not download, **options)
+    network = not cls.endswith("Scheduler")
+    if network: options |= dict(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)    # to name them all
+    try: found = getattr(diffusers, cls).from_pretrained(name, subfolder=subfolder, local_files_only=_local(name, download), **options)
     except (OSError, ValueError) as e:
         why = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise FileNotFoundError(f"{cls} of {name} cannot be read: {why}") from None
+    return _fits(found, f"{name}/{subfolder}" if subfolder else name) if network else found
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #869c6874
 def read_parts(
@@ -449,7 +483,7 @@ def embed_prompts(
         raise ValueError(f"{name} has no CLIP text encoder with a tokenizer, but {classes}")
     try: from transformers import CLIPTextModel, CLIPTokenizer
     except ImportError: raise ImportError("a text encoder needs transformers: pip install 'diffrep_nb[pretrained]'") from None
-    options = dict(local_files_only=not download)
+    options = dict(local_files_only=_local(name, download))
     tokenizer = CLIPTokenizer.from_pretrained(str(name), subfolder="tokenizer", **options)
     encoder = CLIPTextModel.from_pretrained(str(name), subfolder="text_encoder", use_safetensors=True, **options).eval()
     told = tokenizer(prompts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")

@@ -60,6 +60,7 @@ class ascent:
             for _ in range(self.steps):
                 value = checked(self.log_prob(pred.replace("x0", x)), pred, "critic of backward guidance")
                 x.grad, = torch.autograd.grad(-value.sum(), x)
+                checked(x.grad.flatten(1).abs().amax(1), pred, "the gradient of the critic of backward guidance")
                 optimizer.step()
         return pred.replace("x0", x.detach())
 

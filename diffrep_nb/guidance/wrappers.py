@@ -184,8 +184,10 @@ def checked(
     if not isinstance(value, Tensor) or value.shape != (n,):
         seen = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"{name} returned {seen} for {n} items: one value per item is needed, so leave its loss unreduced")
-    bad, first = int((~value.isfinite()).sum()), float(torch.as_tensor(pred.t).flatten()[0])
-    if bad: raise FloatingPointError(f"{name} is not finite for {bad} of {n} items at t = {first:g}: guide in an interval, or mend it")
+    bad = ~value.isfinite()
+    if bool(bad.any()):
+        first = float(torch.as_tensor(pred.t).expand(n)[int(bad.int().argmax())])                      # of the first bad item
+        raise FloatingPointError(f"{name} is not finite for {int(bad.sum())} of {n} items at t = {first:g}: guide in an interval, or mend it")
     return value
 
 
@@ -197,9 +199,13 @@ def _gradient(value, pred, on):
     gradient, = torch.autograd.grad(value.sum(), pred.x_t, allow_unused=True)
     if gradient is None:
         raise ValueError(f"log_prob does not depend on {on}: use on='x_t' for a critic of noised images, on='x0' for one of clean images")
-    if not bool(gradient.isfinite().all()):
-        raise FloatingPointError("the gradient of log_prob is not finite: check the critic, or guide in an interval of noise levels")
+    checked(_largest(gradient), pred, "the gradient of log_prob")
     return gradient
+
+
+def _largest(value):
+    "(B,) largest absolute value of every item; NaN if there is one in it."
+    return value.detach().flatten(1).abs().amax(1)
 
 
 def _detached(pred, x_t):
@@ -210,7 +216,7 @@ def _detached(pred, x_t):
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #9104e79e
 class project(Guided):
-    "The denoiser with fn applied to every prediction, after all guidance inside it."
+    "The denoiser with fn applied to every prediction, after all guidance inside it; FloatingPointError that names fn if it breaks one."
     def __init__(self, denoiser: Denoiser, fn, interval=None):  # fn: Pred -> Pred, e.g. `clip` or `threshold()`
         super().__init__(denoiser, interval)
         self.fn = fn
@@ -220,7 +226,14 @@ class project(Guided):
         if not bool(acts.any()): return pred
         new = self.fn(pred)
         if not isinstance(new, Pred): raise ValueError(f"a projection returns a Pred (pred.replace(...)), got {type(new).__name__}")
+        if not bool(new.value.isfinite().all()): self.blame(new, pred, acts)
         return self.blend(new, pred, acts)
+
+    def blame(self, new, pred, acts):
+        "FloatingPointError that names fn, for items that were finite before it and that it acts on; what came in broken is not its fault."
+        name = getattr(self.fn, "__qualname__", type(self.fn).__name__).split(".<locals>")[0]
+        mine = acts.to(new.value.device) & getattr(pred, new.kind).flatten(1).isfinite().all(1)
+        checked(torch.where(mine, _largest(new.value), 0.0), pred, f"{new.kind} after the projection {name}")
 
 
 def threshold(
