@@ -12,9 +12,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from .hooks import Tapped
+from .hooks import Recomputing, Tapped
 from .unet import Attention, Down, Up
 from ..core.data import batches
 from ..core.training import derive_seed, seeded, train, warmup_cosine
@@ -75,13 +74,11 @@ def _middle(c, groups, tap):
     return [block(0), Attention(c, heads=1, groups=groups, tap=lambda n: tap(f"mid.attn.{n}")), block(1)]
 
 # %% ../../nbs/22_backbones/06_autoencoders.ipynb #5deff153
-class _Half(nn.Module):
+class _Half(Recomputing):
     "Stem, body, last layer: what both halves do."
-    checkpointing = False    # whether blocks are computed again in the backward pass
-
     def forward(self, x):
-        h, again = self.stem(x), self.checkpointing and torch.is_grad_enabled()
-        for block in self.body: h = checkpoint(block, h, use_reentrant=False) if again else block(h)
+        h = self.stem(x)
+        for block in self.body: h = self.run(block, h)
         return self.out(F.silu(self.norm(h)))
 
 

@@ -10,7 +10,6 @@ import re
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .hooks import Tapped, attend
 from .unet import Fields, sinusoid, zero
@@ -141,10 +140,6 @@ class TokenNet(Tapped):
         words, mask = self.fields.context(cond, len(h))
         if mask is not None: mask = torch.cat([mask.new_ones(h.shape[:2]), mask], dim=1)
         return torch.cat([h, self.word(words).to(h.dtype)], dim=1), mask
-
-    def run(self, block, *args) -> Tensor:
-        "What the block returns, recomputed in the backward pass if `checkpointing`."
-        return checkpoint(block, *args, use_reentrant=False) if self.checkpointing and torch.is_grad_enabled() else block(*args)
 
     def as_map(self, h: Tensor) -> Tensor:
         "(B, D, side, side): the image tokens of a tapped (B, N, D), or of (B, heads, N, d) with heads d = D, at their places."

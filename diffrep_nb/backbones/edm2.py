@@ -11,7 +11,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .hooks import Tapped, attend
 from .unet import plan_blocks
@@ -177,8 +176,6 @@ class _Told(Tapped):
 # %% ../../nbs/22_backbones/05_edm2.ipynb #414b252d
 class _Trunk(_Told):
     "The blocks of EDM2's network between its first and its last convolution."
-    checkpointing = False    # whether blocks are computed again in the backward pass
-
     def build(self, places, attention, block):
         "Nothing; `block(name, cin, cout, attends, **kind)` at every place of the plan, two in the middle, and where the resolution turns."
         self.places = places
@@ -195,9 +192,7 @@ class _Trunk(_Told):
 
     def walk(self, h, emb):
         "The activation (B, width, H, W) after all blocks."
-        def run(block, h):
-            if self.checkpointing and torch.is_grad_enabled(): return checkpoint(block, h, emb, use_reentrant=False)
-            return block(h, emb)
+        def run(block, h): return self.run(block, h, emb)
         skips, down, up = [h], iter(self.down), iter(self.up)
         for block, p in zip(self.enc, self.places[0]):
             h = run(block, h); skips.append(h)

@@ -13,17 +13,27 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 # %% auto #0
-__all__ = ['Tap', 'Tapped', 'find_taps', 'watch', 'until', 'edit', 'attention_map', 'attend', 'exact_attention', 'tap_table',
-           'multiply_adds', 'find_skips', 'draw_backbone']
+__all__ = ['Tap', 'Recomputing', 'Tapped', 'find_taps', 'watch', 'until', 'edit', 'attention_map', 'attend', 'exact_attention',
+           'tap_table', 'multiply_adds', 'find_skips', 'draw_backbone']
 
 # %% ../../nbs/22_backbones/01_hooks.ipynb #b01f1d18
 class Tap(nn.Identity):
     "An identity module at a point of a backbone that may be watched or edited."
 
 
-class Tapped(nn.Module):
+class Recomputing(nn.Module):
+    "A module whose `run(block, ...)` computes a block again in the backward pass, instead of keeping its activations, if `checkpointing`."
+    checkpointing = False
+
+    def run(self, block, *args):
+        "What the block returns."
+        return checkpoint(block, *args, use_reentrant=False) if self.checkpointing and torch.is_grad_enabled() else block(*args)
+
+
+class Tapped(Recomputing):
     "A module with `taps`: {name: Tap} in execution order."
     def __init__(self):
         super().__init__()

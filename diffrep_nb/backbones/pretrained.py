@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .hooks import Tapped, attention_map
+from ..core.training import refuse_misfits
 from ..foundations.cond import Cond, require
 from ..foundations.denoisers import Denoiser, as_denoiser
 from ..foundations.paths import Path, from_alpha_bar, rectified_flow
@@ -419,9 +420,7 @@ def _fits(found, source):
     wrong = [f"{k} is missing" for k in sorted(info["missing_keys"])]
     wrong += [f"{k} is not in this network" for k in sorted(info["unexpected_keys"])]
     wrong += [f"{k} has shape {tuple(theirs)}, the network {tuple(ours)}" for k, theirs, ours in info["mismatched_keys"]]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(f"{source} belongs to another configuration of {type(net).__name__}: {'; '.join(wrong[:3])}{more}")
+    refuse_misfits(wrong, net, source)
     return net
 
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .hooks import Tapped, attend
 from ..foundations.cond import Cond, embed_label, require
@@ -289,8 +288,6 @@ class _Told(Tapped):
 # %% ../../nbs/22_backbones/02_unet.ipynb #5f863fd5
 class _Trunk(_Told):
     "The blocks of a U-Net between its first and its last convolution."
-    checkpointing = False    # whether blocks are computed again in the backward pass
-
     def _build(self, plan, attention, block, skips=True, turn=lambda name, channels: (Down if name.startswith("down") else Up)(channels)):
         "Nothing; `block(name, cin, cout, attends)` at every place of `plan`, and two in the middle; `turn(name, channels)` between."
         self.plan, self.skips = plan, skips
@@ -309,9 +306,7 @@ class _Trunk(_Told):
 
     def _walk(self, h, *told):
         "The activation (B, width, H, W) after all blocks, from that of the stem and what each block is told."
-        def run(block, h):
-            if self.checkpointing and torch.is_grad_enabled(): return checkpoint(block, h, *told, use_reentrant=False)
-            return block(h, *told)
+        def run(block, h): return self.run(block, h, *told)
         skips, down, up = [h], iter(self.down), iter(self.up)
         for block, p in zip(self.enc, self.plan[0]):
             h = run(block, h); skips.append(h)

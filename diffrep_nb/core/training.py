@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 # %% auto #0
 __all__ = ['checkpoint_format', 'derive_seed', 'seeded', 'fast_dtype', 'autocast', 'warmup_cosine', 'save_checkpoint',
-           'load_checkpoint', 'load_state', 'Step', 'to_device', 'update_average', 'train']
+           'load_checkpoint', 'refuse_misfits', 'load_state', 'Step', 'to_device', 'update_average', 'train']
 
 # %% ../../nbs/00_core/04_training.ipynb #534b799a
 def derive_seed(
@@ -136,6 +136,17 @@ def load_checkpoint(
     return load(data), card
 
 # %% ../../nbs/00_core/04_training.ipynb #c0627849
+def refuse_misfits(
+    wrong: list[str],     # what does not fit, in words; empty: all fits
+    module: nn.Module,    # that was to be filled
+    source: str,          # of the weights, for the message
+):
+    "Nothing; ValueError naming the first three of the keys or shapes that do not fit."
+    if not wrong: return
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    raise ValueError(f"{source} belongs to another configuration of {type(module).__name__}: {'; '.join(wrong[:3])}{more}")
+
+
 def load_state(
     module: nn.Module,          # to be filled in place
     state: dict,                # {key: Tensor}
@@ -146,9 +157,7 @@ def load_state(
     wrong = [f"{k} is missing" for k in own if k not in state] + [f"{k} is not in this network" for k in state if k not in own]
     shapes = {k: (tuple(state[k].shape), tuple(own[k].shape)) for k in own if k in state}
     wrong += [f"{k} has shape {theirs}, the network {ours}" for k, (theirs, ours) in shapes.items() if theirs != ours]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(f"{source} belongs to another configuration of {type(module).__name__}: {'; '.join(wrong[:3])}{more}")
+    refuse_misfits(wrong, module, source)
     module.load_state_dict(state)
 
 # %% ../../nbs/00_core/04_training.ipynb #1e0a663b

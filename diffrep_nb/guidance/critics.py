@@ -13,7 +13,7 @@ from ..backbones.hooks import watch
 from ..core.training import derive_seed
 from ..foundations.denoisers import Denoiser, Pred
 from ..foundations.paths import expand
-from .wrappers import checked, energy, project
+from .wrappers import checked, energy, largest, project
 
 # %% auto #0
 __all__ = ['critic', 'ascent', 'least_squares', 'universal', 'label_loss', 'distance_loss', 'gram', 'style', 'style_loss',
@@ -60,7 +60,7 @@ class ascent:
             for _ in range(self.steps):
                 value = checked(self.log_prob(pred.replace("x0", x)), pred, "critic of backward guidance")
                 x.grad, = torch.autograd.grad(-value.sum(), x)
-                checked(x.grad.flatten(1).abs().amax(1), pred, "the gradient of the critic of backward guidance")
+                checked(largest(x.grad), pred, "the gradient of the critic of backward guidance")
                 optimizer.step()
         return pred.replace("x0", x.detach())
 

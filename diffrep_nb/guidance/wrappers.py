@@ -13,7 +13,7 @@ from ..foundations.denoisers import Denoiser, Pred
 from ..foundations.paths import expand, lowest_logsnr
 
 # %% auto #0
-__all__ = ['Guided', 'contrast', 'unconditional', 'cfg', 'energy', 'checked', 'project', 'threshold', 'counted']
+__all__ = ['Guided', 'contrast', 'unconditional', 'cfg', 'energy', 'checked', 'largest', 'project', 'threshold', 'counted']
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #56a881a4
 class Guided(Denoiser):
@@ -199,11 +199,13 @@ def _gradient(value, pred, on):
     gradient, = torch.autograd.grad(value.sum(), pred.x_t, allow_unused=True)
     if gradient is None:
         raise ValueError(f"log_prob does not depend on {on}: use on='x_t' for a critic of noised images, on='x0' for one of clean images")
-    checked(_largest(gradient), pred, "the gradient of log_prob")
+    checked(largest(gradient), pred, "the gradient of log_prob")
     return gradient
 
 
-def _largest(value):
+def largest(
+    value: Tensor,   # (B, ...)
+) -> Tensor:
     "(B,) largest absolute value of every item; NaN if there is one in it."
     return value.detach().flatten(1).abs().amax(1)
 
@@ -233,7 +235,7 @@ class project(Guided):
         "FloatingPointError that names fn, for items that were finite before it and that it acts on; what came in broken is not its fault."
         name = getattr(self.fn, "__qualname__", type(self.fn).__name__).split(".<locals>")[0]
         mine = acts.to(new.value.device) & getattr(pred, new.kind).flatten(1).isfinite().all(1)
-        checked(torch.where(mine, _largest(new.value), 0.0), pred, f"{new.kind} after the projection {name}")
+        checked(torch.where(mine, largest(new.value), 0.0), pred, f"{new.kind} after the projection {name}")
 
 
 def threshold(

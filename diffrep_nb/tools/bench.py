@@ -488,8 +488,9 @@ def run_benchmark(
         for case in cases(size, device, seed):
             rows.append(measure(case, repeats, device))
             if show: show(rows[-1])
+    import resource
     on_gpu = str(device).startswith("cuda")
-    peak = torch.cuda.max_memory_allocated(device) if on_gpu else 1024 * importlib.import_module("resource").getrusage(0).ru_maxrss
+    peak = torch.cuda.max_memory_allocated(device) if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     where = torch.cuda.get_device_name(device) if on_gpu else hardware()["processor"]
     about = dict(benchmark=name, size=size, device=str(device), where=where, threads=torch.get_num_threads(), cores=hardware()["cores"])
     about |= dict(load=load, seed=seed, versions=_versions(), date=datetime.now(timezone.utc).strftime("%Y-%m-%d"))
@@ -575,13 +576,13 @@ def row_cells(
     return [row["case"], row["unit"], _text(row["ours_ms"]), rate, done, row["peer"] or "-", _text(row["peer_ms"]), ratio, ahead,
             _text(cpu["ours_ms"]), _text(cpu["peer_ms"]), ratio_cpu]
 
-
+# %% ../../nbs/80_tools/04_bench.ipynb #98e10bab
 def bench_table(
     records: list[dict],  # from `read_records`
 ) -> str:  # Markdown
     "Returns a table for every record, with the machine above it; says so when there is none"
-    head = ["case", "unit", "ours, ms per unit", "ours, images/s", "ours, GFLOP/s (of the convolution peak)", "peer", "peer, ms per unit", "peer time / our time", "ours quicker",
-            "ours, CPU ms", "peer, CPU ms", "peer CPU / our CPU"]
+    head = ["case", "unit", "ours, ms per unit", "ours, images/s", "ours, GFLOP/s (of the convolution peak)", "peer", "peer, ms per unit",
+            "peer time / our time", "ours quicker", "ours, CPU ms", "peer, CPU ms", "peer CPU / our CPU"]
     parts = []
     for r in records:
         used = ", ".join(f"{k} {v}" for k, v in r["versions"].items())

@@ -58,7 +58,6 @@ recipes = {
     "fashion_mnist-unet": _unet("fashion_mnist", 28, 1, net=dict(attention=[7]), steps=9000, snapshots=[250, 1000, 2000, 4000]),
     "digits-class": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4], classes=10), drop=0.1, steps=3000, snapshots=[188, 1000]),
     "fashion_mnist-class": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, steps=3600, snapshots=[225, 1000]),
-    "fashion_mnist-class-v": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, kind="v", steps=3600, snapshots=[]),
     "fashion_mnist-dit": _tokens("dit", steps=2885, tap="block.3.out"),
     "fashion_mnist-uvit": _tokens("uvit", steps=2317, tap="mid.0.out"),
     "fashion_mnist-kl": dict(make="kl", data="fashion_mnist", split="pretrain", task="first_stage", batch=32, lr=2e-3, ema=0.99, steps=3000, seed=0,
@@ -79,6 +78,7 @@ recipes = {
     "shapes-judge": _judge("shapes:12000", 32, 3, 8, steps=700),
     "fashion_mnist-judge": _judge("fashion_mnist", 28, 1, 10, steps=1500),
 }
+recipes["fashion_mnist-class-v"] = recipes["fashion_mnist-class"] | dict(kind="v", snapshots=[])
 recipes["shapes-local"] = {k: v for k, v in recipes["shapes-text"].items() if k != "frozen"} | dict(
     net=recipes["shapes-text"]["net"] | dict(text=dict(width=64, depth=0, heads=4)), batch=64, steps=8000)       # words that do not see one another
 for name, step in (("digits-class", 188), ("fashion_mnist-class", 225)):              # 1/16 of the training: autoguidance's weak networks
