@@ -363,3 +363,23 @@ def test_this_project_from_the_first_page_to_the_last(chromium, whole_site):
     phone = Reader(chromium, whole_site, width=400)
     for target in targets: assert_fits(phone.go(target), target)
     phone.close()
+
+
+@pytest.mark.browser
+def test_frames_move_under_their_slider(chromium, whole_site):
+    pages = [e.target for e in sidebar(ROOT) if 'aria-label="frame"' in (whole_site / e.target).read_text()]
+    assert any("classifier_free" in p for p in pages), "the chapter on classifier-free guidance shows its scales under a slider"
+    desk = Reader(chromium, whole_site)
+    for target in pages:
+        page = desk.go(target)
+        for player in page.locator('figure:has(input[aria-label="frame"])').all():
+            slider, image = player.locator('input[aria-label="frame"]'), player.locator("img")
+            before = image.get_attribute("src"), slider.input_value()
+            slider.press("End")
+            assert slider.input_value() == slider.get_attribute("max") != before[1], target
+            page.wait_for_timeout(50)
+            assert image.get_attribute("src") != before[0] and image.evaluate("i => i.naturalWidth > 0"), f"{target}: the picture stays"
+            slider.press("Home")
+            page.wait_for_timeout(50)
+            assert image.get_attribute("src") == before[0], f"{target}: the first picture does not come back"
+    desk.close()
