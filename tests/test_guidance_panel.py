@@ -15,7 +15,8 @@ import pytest
 here = Path(__file__).resolve().parent.parent
 source = """from diffrep_nb.guidance.classifier_free import guidance_panel
 from diffrep_nb.tools.zoo import load_pretrained
-guidance_panel(load_pretrained("digits-class"), steps=20)"""
+guidance_panel(load_pretrained("{}"), steps={})"""
+sources = dict(panel=source.format("digits-class", 20), captions=source.format("shapes-text", 8))
 
 
 def free_port():
@@ -31,11 +32,12 @@ def answers(address):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The address of a JupyterLab server whose folder holds one notebook with the panel."""
+    """The address of a JupyterLab server whose folder holds a notebook with the panel of classes and one with that of captions."""
     root = tmp_path_factory.mktemp("lab")
     kernel = dict(kernelspec=dict(name="python3", display_name="python3", language="python"))
-    cell = dict(cell_type="code", id="panel", source=source, outputs=[], execution_count=None, metadata={})
-    (root / "panel.ipynb").write_text(json.dumps(dict(cells=[cell], metadata=kernel, nbformat=4, nbformat_minor=5)))
+    for name, text in sources.items():
+        cell = dict(cell_type="code", id="panel", source=text, outputs=[], execution_count=None, metadata={})
+        (root / f"{name}.ipynb").write_text(json.dumps(dict(cells=[cell], metadata=kernel, nbformat=4, nbformat_minor=5)))
     port, settings = free_port(), root / "settings"
     variables = {**os.environ, "PYTHONPATH": str(here), "DIFFREP_HOME": str(here), "OMP_NUM_THREADS": "2", "JUPYTER_CONFIG_DIR": str(settings),
                  "JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTERLAB_WORKSPACES_DIR": str(settings / "workspaces")}
@@ -68,15 +70,20 @@ def run_cell(page):
         page.wait_for_timeout(2000)
 
 
-@pytest.fixture
-def panel(chromium, lab):
-    """A JupyterLab tab in which the panel has drawn its first picture."""
+def opened(chromium, lab, name):
+    """Returns a JupyterLab tab in which the panel of that notebook has drawn its first picture."""
     page = chromium.new_page(viewport=dict(width=1400, height=900))
-    page.goto(f"{lab}/lab/tree/panel.ipynb", wait_until="load", timeout=90_000)
+    page.goto(f"{lab}/lab/workspaces/{name}/tree/{name}.ipynb", wait_until="load", timeout=90_000)
     page.wait_for_selector(".jp-Notebook .jp-CodeCell .cm-content", timeout=90_000)
     run_cell(page)
     done = page.wait_for_selector('.jp-OutputArea img[alt="16 samples"], .jp-RenderedText[data-mime-type$="error"]', timeout=120_000)
     assert done.evaluate("e => e.tagName") == "IMG", done.inner_text()[-2000:]
+    return page
+
+
+@pytest.fixture
+def panel(chromium, lab):
+    page = opened(chromium, lab, "panel")
     yield page
     page.close()
 
@@ -122,3 +129,17 @@ def test_fewer_steps_cost_less_and_seeds_differ(panel):
     assert move(panel, "seed", "ArrowRight") != other
     move(panel, "steps", "ArrowLeft")
     assert cost(panel)[0] == 38
+
+
+@pytest.mark.browser
+def test_another_caption_draws_other_images(chromium, lab):
+    page = opened(chromium, lab, "captions")
+    first, box = picture(page), page.locator('.widget-text input[type="text"]').first
+    assert cost(page)[0] == 16 and box.input_value() == "a red square left of a blue disc"
+    box.fill("a blue square left of a red disc")
+    box.press("Enter")
+    page.wait_for_function("before => document.querySelector('.jp-OutputArea img[alt=\"16 samples\"]').src !== before", arg=first, timeout=30_000)
+    box.fill("a blu square left of a red disc")
+    box.press("Enter")
+    page.wait_for_function("() => document.querySelector('.jp-OutputArea .widget-html b')?.innerText.includes('blue')", timeout=30_000)
+    page.close()
