@@ -356,14 +356,14 @@ def transformer_cases(
     told, theirs_in = Cond(label=label), (x, t * 1000, label)
     name = f"DiT of width {width}, depth {depth}, 64 tokens"
     if training: yield from _pairs(name, batch, ours, (x, t, told), theirs, theirs_in, "diffusers DiTTransformer2DModel", same, gflop); return
-    for bf16 in (False, True):
-        def passes(net, inputs):
+    for precision in ("float32", "bfloat16", "bfloat16 throughout"):                     # the last: weights, images and stream, no autocast
+        if precision == "bfloat16 throughout": ours, theirs, x = ours.bfloat16(), theirs and theirs.bfloat16(), x.bfloat16()
+        def passes(net, *inputs):
             def run():
-                with torch.no_grad(), autocast(x.device, bf16): return net(*inputs)
+                with torch.no_grad(), autocast(x.device, precision == "bfloat16"): return net(x, *inputs)
             return run
-        label_ = f"{name}, {batch} images, forward, {'bfloat16' if bf16 else 'float32'}"
-        yield Case(label_, "image", batch, passes(ours, (x, t, told)), theirs and passes(theirs, theirs_in), "diffusers DiTTransformer2DModel", same,
-                   gflop=gflop)
+        yield Case(f"{name}, {batch} images, forward, {precision}", "image", batch, passes(ours, t, told),
+                   theirs and passes(theirs, *theirs_in[1:]), "diffusers DiTTransformer2DModel", same, gflop=gflop)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #348cc704
 def _passes(net, x, t, bf16, backward):
