@@ -134,9 +134,9 @@ def attend(
     tap: nn.Module | None = None, # passes the attention map on if it has a hook; an edited map is used as it is
     mask: Tensor | None = None,   # True where a key may be attended to; broadcasts to (B, heads, N, M)
 ) -> Tensor:
-    "(B, heads, N, d) attention; the fused kernel unless the map at `tap` is edited, or its backward pass is asked for in half precision on the CPU."
+    "(B, heads, N, d) attention, by the fused kernel unless the map at `tap` is edited or half precision on the CPU needs a gradient."
     watched = tap is not None and tap._forward_hooks
-    short = v.device.type == "cpu" and v.dtype.itemsize == 2 and v.requires_grad and k.shape[2] <= 256     # the fused backward is slow there
+    short = v.device.type == "cpu" and v.dtype.itemsize == 2 and v.requires_grad and k.shape[2] <= 256  # the fused backward is slow
     if watched or short:
         weights = attention_map(q, k, mask)
         given = tap(weights) if watched else weights
