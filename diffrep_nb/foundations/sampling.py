@@ -191,7 +191,10 @@ class _Told(Denoiser):
 
     def __call__(self, x_t, t, cond=None) -> Pred:
         pred = self.net(x_t, t, at(self.cond, t) if cond is None else cond)
-        return pred if self.project is None else self.project(pred)
+        if self.project is None: return pred
+        if not bool(pred.value.isfinite().all()):                              # clipping would hide an infinity
+            raise FloatingPointError(f"the denoiser's answer is not finite at t = {torch.as_tensor(t).flatten()[0].item():g}")
+        return self.project(pred)
 
 
 def clip(pred: Pred) -> Pred:
@@ -384,7 +387,8 @@ class mean_shift(SamplerStep):
             seen = tuple(getattr(value, "shape", ()))
             if seen != (len(x),):
                 raise ValueError(f"log_prob returned {seen} for {len(x)} items: one value per item is needed, so leave its loss unreduced")
-            gradient, = torch.autograd.grad(value.sum(), y)
+            gradient, = torch.autograd.grad(value.sum(), y, allow_unused=True) if value.requires_grad else (None,)
+        if gradient is None: raise ValueError("log_prob does not depend on x_t: was something detached, or another image read?")
         for what, found in (("log_prob", value), ("the gradient of log_prob", gradient)):
             if not bool(found.isfinite().all()): raise FloatingPointError(f"{what} is not finite at t = {torch.as_tensor(t).flatten()[0].item():g}")
         pred = Pred(pred.path, pred.kind, pred.value.detach(), x, t, var=None if pred.var is None else pred.var.detach(), taps=pred.taps)

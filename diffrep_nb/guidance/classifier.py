@@ -166,8 +166,9 @@ def check_span(
     "Nothing; ValueError if the classifier was trained for other times, or for another path."
     if bool(net.levels.isnan().any()): raise ValueError("this classifier was never trained: use fit_classifier(net, path, data, steps)")
     times, (low, high) = torch.as_tensor(t, dtype=torch.float64), net.span
-    if bool((times < low - 1e-6).any() or (times > high + 1e-6).any()):
-        raise ValueError(f"the classifier was trained for t in [{low:g}, {high:g}] and is asked at t = {times.flatten()[0].item():.4g}: "
+    outside = times[(times < low - 1e-6) | (times > high + 1e-6)]
+    if len(outside):
+        raise ValueError(f"the classifier was trained for t in [{low:g}, {high:g}] and is asked at t = {outside[0].item():.4g}: "
                          f"guide inside that range only, or train it for all of [0, 1]")
     theirs = path.logsnr(net.inside).to(net.levels)
     if not torch.allclose(theirs.clamp(-40, 40), net.levels.clamp(-40, 40), atol=0.05):
@@ -186,8 +187,9 @@ def label_log_prob(
         def check(g):
             bad = ~g.isfinite().flatten(1).all(1)
             if bool(bad.any()):
-                raise FloatingPointError(f"the guide's gradient is not finite for {int(bad.sum())} of {len(g)} images at "
-                                         f"t = {torch.as_tensor(pred.t).flatten()[0].item():.4g}: check the classifier")
+                first = torch.as_tensor(pred.t).expand(len(g))[int(bad.int().argmax())].item()
+                raise FloatingPointError(f"the guide's gradient is not finite for {int(bad.sum())} of {len(g)} images at t = {first:.4g}: "
+                                         "check the classifier")
         x = pred.x_t.view_as(pred.x_t)
         if x.requires_grad: x.register_hook(check)
         values = net(x, pred.t).log_softmax(1)

@@ -73,7 +73,9 @@ class contrast(Guided):
         if not used: return main
         moved = main.value
         for i, other in zip(used, others):
-            strength = torch.where(acts, torch.as_tensor(self.scales[i], dtype=torch.float64) - 1, 0.0)
+            given = torch.as_tensor(self.scales[i])
+            if given.dim() and len(given) != len(x_t): raise ValueError(f"{len(given)} scales for {len(x_t)} items: give one number, or one per item")
+            strength = torch.where(acts, given.double() - 1, 0.0)
             moved = moved + expand(strength, x_t).to(x_t) * (main.value - _finite(getattr(other, main.kind), i, t))
         if self.rescale: moved = _rescaled(moved, main.value, self.rescale)
         return main.replace(main.kind, moved)
@@ -157,9 +159,12 @@ class energy(Guided):
         pred, gradient = self.gradient(x_t, t, cond)
         c = self.path(t)
         strength = expand(torch.where(acts, float(self.scale), 0.0).to(x_t.device), x_t)
-        if pred.kind in ("eps", "score"): return pred.replace("eps", pred.eps - (strength * expand(c.sigma, x_t)).to(x_t) * gradient)
-        ratio = torch.where(acts, c.sigma**2 / c.alpha, 0.0)
-        return pred.replace("x0", pred.x0 + (strength * expand(ratio, x_t)).to(x_t) * gradient)
+        if pred.kind in ("eps", "score"): new = pred.replace("eps", pred.eps - (strength * expand(c.sigma, x_t)).to(x_t) * gradient)
+        else:
+            ratio = torch.where(acts, c.sigma**2 / c.alpha, 0.0)
+            new = pred.replace("x0", pred.x0 + (strength * expand(ratio, x_t)).to(x_t) * gradient)
+        checked(largest(new.value), new, "the guided prediction")                                      # a large scale can overflow
+        return new
 
     def gradient(self, x_t, t, cond) -> tuple:
         "(main's Pred, (B, ...) gradient of log_prob wrt x_t); FloatingPointError if it is not finite."
