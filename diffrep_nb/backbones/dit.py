@@ -122,7 +122,7 @@ class TokenNet(Tapped):
 
     def check(self, x, t, cond):
         "Nothing; ValueError where images, times or conditions are not what the network was built for."
-        require(cond, (("label",) if self.classes else ()) + self.fields.takes, type(self).__name__)
+        require(cond, (("label",) if self.classes else ()) + self.fields.takes, type(self).__name__, len(x))
         if x.dim() != 4 or tuple(x.shape[1:]) != self.shape:
             expected = ", ".join(map(str, self.shape))
             raise ValueError(f"this {type(self).__name__} takes (B, {expected}), got {tuple(x.shape)}: build one for images of this shape")

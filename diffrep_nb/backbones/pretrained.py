@@ -264,7 +264,7 @@ class DiffusersNet(_Hung):
     def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:
         "(B, C or 2C, H, W) the model's output; ValueError for shapes and conditions that it was not built for."
         _check_input(self, x, t)
-        require(cond, self.takes, self.kind)
+        require(cond, self.takes, self.kind, len(x))
         told = {} if self.classes is None else dict(class_labels=_labels_of(self, cond, x))
         if self.attends_to is not None: told |= _tokens_of(self, cond, x)
         times = self.time(t).to(x.device).expand(len(x))
@@ -357,8 +357,8 @@ class Codec(_Hung):
         x: Tensor,                # (B, 3, H, W) images in [-1, 1], sides divisible by the factor
         seed: int | None = None,  # draw from the posterior with this seed; None: its mean
     ) -> Tensor:
-        "(B, channels, H / factor, W / factor) scaled latents. ValueError for sides that do not fit."
-        if x.dim() != 4 or any(s % self.factor for s in x.shape[2:]):
+        "(B, channels, H / factor, W / factor) scaled latents. ValueError for shapes that do not fit."
+        if x.dim() != 4 or x.shape[1] != self.shape[0] or any(s % self.factor for s in x.shape[2:]):
             raise ValueError(f"this codec takes (B, {self.model.config.in_channels}, H, W) with sides divisible by {self.factor}, "
                              f"got {tuple(x.shape)}")
         posterior = self.model.encode(x.to(self.model.dtype)).latent_dist
@@ -368,7 +368,9 @@ class Codec(_Hung):
         return ((z - self.shift) * self.scale).to(x.dtype)
 
     def decode(self, z: Tensor) -> Tensor:
-        "(B, 3, H, W) images of scaled latents (B, channels, h, w)."
+        "(B, 3, H, W) images of scaled latents (B, channels, h, w). ValueError for other channels."
+        if z.dim() != 4 or z.shape[1] != self.channels:
+            raise ValueError(f"this codec decodes (B, {self.channels}, h, w), got {tuple(z.shape)}")
         return self.model.decode((z / self.scale + self.shift).to(self.model.dtype), return_dict=False)[0].to(z.dtype)
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #8998a30f
@@ -517,7 +519,7 @@ def from_diffusers(
         who = type(model).__name__ if isinstance(model, nn.Module) else model
         raise ValueError(f"{who} comes without its schedule: pass scheduler= (or path=, kind= and time=)")
     if scheduler is not None:
-        if path is None: path, told = path_of(scheduler); kind = kind or told
+        if path is None or kind is None: path, kind = (given or told for given, told in zip((path, kind), path_of(scheduler)))
         steps = scheduler.config.num_train_timesteps
         time = time or (flow_number if is_flow(scheduler) else step_number)(steps)
     if null_tokens is None: null_tokens = _empty_prompt(model, parts["model"], download)

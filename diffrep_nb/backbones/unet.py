@@ -162,11 +162,15 @@ def plan_blocks(
     mults: tuple,   # width multiplier per level
     blocks: int,    # blocks per level on the way down
     stem: int | None = None,  # channels of the stem, if not `width`
+    attention: tuple = (),    # sides that a level must have
 ) -> tuple:
     "([Place] on the way down, [Place] on the way up) of a U-Net's blocks in the order of execution. ValueError if sizes do not fit."
     steps = 2 ** (len(mults) - 1)
     if size % steps:
         raise ValueError(f"{len(mults)} levels need a size divisible by {steps}, got {size}: pad the images or use fewer levels")
+    sides = [size >> level for level in range(len(mults))]
+    for side in attention:
+        if side not in sides: raise ValueError(f"attention at side {side}, but the levels have sides {str(sides)[1:-1]}: choose among these")
     stem = stem or width
     down, up, skips, c, deepest = [], [], [stem], stem, len(mults) - 1
     widths = [int(width * mult) for mult in mults]
@@ -269,7 +273,7 @@ class _Told(Tapped):
 
     def embed(self, t, cond, batch):
         "(B, 4 width) the time, the label and the vector, through SiLU: what every block is told."
-        require(cond, (("label",) if self.classes else ()) + self.fields.takes, "U-Net")
+        require(cond, (("label",) if self.classes else ()) + self.fields.takes, "U-Net", batch)
         code = sinusoid(t.expand(batch), self.width, shift=self.time_shift)
         if self.cosine_first: code = code.roll(self.width // 2, dims=1)
         emb = self.time(code.to(self.time[0].weight.dtype)) + self.fields.embed(cond, batch)
@@ -373,7 +377,7 @@ class UNet(_Trunk):
         super().__init__(size, channels, width, len(mults), classes, time_shift, cosine_first, **fields)
         self.config, self.blocks, self.checkpointing = config | dict(mults=tuple(mults), attention=tuple(attention)), blocks, checkpointing
         self.stem, self.stem_out = nn.Conv2d(channels + self.fields.extra, stem or width, 3, padding=1), self.tap("stem.out")
-        self._build(plan_blocks(size, width, mults, blocks, stem), attention, partial(_block, self), skips, partial(_turn, self))
+        self._build(plan_blocks(size, width, mults, blocks, stem, attention), attention, partial(_block, self), skips, partial(_turn, self))
         last = self.plan[1][-1].cout
         self.norm, self.out = nn.GroupNorm(groups, last, eps=eps), zero(nn.Conv2d(last, out_channels or channels, 3, padding=1))
 

@@ -69,6 +69,7 @@ class UViT(TokenNet):
         neighbours: int | None = None,    # takes Cond.neighbours of that size, as further tokens
     ):
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        if width % 2: raise ValueError(f"the time's token is sines and cosines: an even width, got {width}")
         first = 1 + bool(classes) + bool(vector)                          # tokens before the patches
         super().__init__(size, channels, patch, width, classes, first, checkpointing, map_channels, vector, tokens, neighbours)
         self.config, self.width, shown = config, width, out_channels or channels

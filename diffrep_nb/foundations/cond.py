@@ -89,13 +89,16 @@ def at(
 
 
 def require(
-    cond: Cond | None,     # what a backbone was given
-    takes: tuple,          # names of the fields it was built for
-    who: str = "network",  # its name in the message
+    cond: Cond | None,         # what a backbone was given
+    takes: tuple,              # names of the fields it was built for
+    who: str = "network",      # its name in the message
+    batch: int | None = None,  # images that it is given for; None: not checked
 ):
-    "Nothing; ValueError if `cond` has a field that the backbone was not built for."
+    "Nothing; ValueError if `cond` has a field that the backbone was not built for, or another batch size."
     extra = [name for name in (cond.present() if cond is not None else {}) if name not in (*takes, "drop", "mask")]
     if extra: raise ValueError(f"this {who} takes {', '.join(takes) or 'no condition'}; it was given {', '.join(extra)}")
+    if batch is not None and cond is not None and cond.present() and len(cond) != batch:
+        raise ValueError(f"this {who} was given {batch} images and a condition of {len(cond)}: pass one item of the condition per image")
 
 # %% ../../nbs/21_foundations/05_cond.ipynb #29550e2e
 def embed_label(

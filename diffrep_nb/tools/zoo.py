@@ -234,10 +234,14 @@ def cached_fit(
     recipe: dict,            # as in `recipes`; every field counts
     device="cpu",
     progress: bool = False,
+    snapshot: int | None = None,  # a step of the recipe's `snapshots`: the weights of then instead of the last
 ) -> Denoiser:
     "The denoiser of any recipe, trained once: kept in the checkout's `.work/nets` under the recipe's hash, resumed if it was stopped."
-    key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-    net, *_ = fit(recipe, home() / ".work" / "nets" / key, device, progress)
+    from safetensors.torch import load_file
+    if snapshot is not None and snapshot not in recipe["snapshots"]: raise ValueError(f"no snapshot at step {snapshot}: the recipe keeps {recipe['snapshots']}")
+    folder = home() / ".work" / "nets" / hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+    net, *_ = fit(recipe, folder, device, progress)
+    if snapshot is not None: net.load_state_dict(load_file(folder / f"snap-{snapshot:06d}.safetensors"))
     return _model(recipe, net.eval())
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #a924d930
