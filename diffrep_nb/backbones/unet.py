@@ -170,7 +170,7 @@ def plan_blocks(
         raise ValueError(f"{len(mults)} levels need a size divisible by {steps}, got {size}: pad the images or use fewer levels")
     sides = [size >> level for level in range(len(mults))]
     for side in attention:
-        if side not in sides: raise ValueError(f"attention at side {side}, but the levels have sides {str(sides)[1:-1]}: choose among these")
+        if side not in sides: raise ValueError(f"attention at side {side}, but the levels have sides {str(sides)[1:-1]}: use these")
     stem = stem or width
     down, up, skips, c, deepest = [], [], [stem], stem, len(mults) - 1
     widths = [int(width * mult) for mult in mults]
