@@ -108,19 +108,24 @@ def move(page, name, key):
     return picture(page)
 
 
+def assert_quick(page):
+    """The fastest of a few redraws takes less than two seconds: other work may share the processor."""
+    times = [cost(page)[1]]
+    for key in ("ArrowRight", "ArrowLeft", "ArrowRight", "ArrowLeft"):
+        if min(times) < 2: return
+        move(page, "scale", key)
+        times.append(cost(page)[1])
+    assert min(times) < 2, f"{times} s for 16 images"
+
+
 @pytest.mark.browser
 def test_moving_the_slider_draws_new_images(panel):
     first, (calls, seconds) = picture(panel), cost(panel)
     assert calls == 40 and first.startswith("data:image/png;base64,")
     stronger = move(panel, "scale", "ArrowRight")
-    times = [cost(panel)[1]]
     assert stronger != first and cost(panel)[0] == 40
     assert move(panel, "scale", "ArrowLeft") == first, "the same seed and scale give the same images"
-    for key in ("ArrowRight", "ArrowLeft", "ArrowRight", "ArrowLeft"):  # the fastest of a few: other work may share the processor
-        if min(times) < 2: break
-        move(panel, "scale", key)
-        times.append(cost(panel)[1])
-    assert min(times) < 2, f"{times} s for 16 images"
+    assert_quick(panel)
 
 
 @pytest.mark.browser
@@ -139,6 +144,7 @@ def test_another_caption_draws_other_images(chromium, lab):
     box.fill("a blue square left of a red disc")
     box.press("Enter")
     page.wait_for_function("before => document.querySelector('.jp-OutputArea img[alt=\"16 samples\"]').src !== before", arg=first, timeout=30_000)
+    assert_quick(page)
     box.fill("a blu square left of a red disc")
     box.press("Enter")
     page.wait_for_function("() => document.querySelector('.jp-OutputArea .widget-html b')?.innerText.includes('blue')", timeout=30_000)

@@ -13,6 +13,7 @@ import time
 import torch
 from torch import Tensor, nn
 
+from ..core.training import autocast
 from ..foundations.cond import Cond
 from ..foundations.denoisers import Denoiser, Pred, gaussian_mixture
 from ..foundations.paths import Path
@@ -130,8 +131,9 @@ def guided_batch(
     if sampler not in samplers: raise ValueError(f"unknown sampler {sampler!r}: use one of {', '.join(samplers)}")
     counter, began, n = counted(denoiser), time.perf_counter(), len(told)
     with torch.no_grad(): cond = Cond(label=told) if torch.is_tensor(told) else denoiser.net.told(told)
-    images = generate(cfg(counter, scale, interval), n, denoiser.net.shape, cond=cond, steps=steps, batch=n, seed=seed,
-                      step=samplers[sampler](), project=clip)
+    with autocast(next(denoiser.net.parameters()).device):                     # bfloat16 where the processor has it
+        images = generate(cfg(counter, scale, interval), n, denoiser.net.shape, cond=cond, steps=steps, batch=n, seed=seed,
+                          step=samplers[sampler](), project=clip)
     return images, counter.items / n, time.perf_counter() - began
 
 
