@@ -67,6 +67,7 @@ class UViT(TokenNet):
         vector: int | None = None,        # takes Cond.vector of that size, as one more token before the patches
         tokens: int | None = None,        # takes Cond.tokens of that size, as tokens after the patches
         neighbours: int | None = None,    # takes Cond.neighbours of that size, as further tokens
+        position_std: float = 0.02,       # spread of the learned positions at the start; .02 as published, where training is long
     ):
         config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if width % 2: raise ValueError(f"the time's token is sines and cosines: an even width, got {width}")
@@ -83,7 +84,7 @@ class UViT(TokenNet):
             if not isinstance(m, nn.Linear) or m is self.stem: continue    # patches and labels start as PyTorch starts them
             nn.init.trunc_normal_(m.weight, std=spread)
             if m.bias is not None: nn.init.zeros_(m.bias)
-        nn.init.trunc_normal_(self.position, std=0.02)
+        nn.init.trunc_normal_(self.position, std=position_std)
         self.conv = nn.Conv2d(shown, shown, 3, padding=1) if conv else nn.Identity()
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, size, size); () or (B,) in [0, 1]
