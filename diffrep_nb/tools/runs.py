@@ -198,8 +198,9 @@ def scrub(
     root: str | Path,  # the project's folder
 ) -> str:
     "Returns the text with this machine's folders shortened: the project to ., packages to site-packages, home to ~"
-    text = re.sub(r"[^\s\"'()<>]*/site-packages/", "site-packages/", text)
-    text = re.sub(r"[^\s\"'()<>]*/ipykernel_\d+/\d+\.py", "cell", text)
+    path = r"(?<![^\s\"'()<>])[^\s\"'()<>]*"                                          # from its first character: quick on long words without spaces
+    text = re.sub(path + "/site-packages/", "site-packages/", text)
+    text = re.sub(path + r"/ipykernel_\d+/\d+\.py", "cell", text)
     folders = {str(Path(root).resolve()): ".", sys.prefix: "python", sys.base_prefix: "python", str(Path.home()): "~",
                tempfile.gettempdir(): "temporary"}
     for folder, short in folders.items():
