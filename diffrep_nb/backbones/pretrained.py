@@ -21,7 +21,8 @@ from ..foundations.paths import Path, from_alpha_bar, rectified_flow
 
 # %% auto #0
 __all__ = ['prediction_kinds', 'unet_parts', 'is_flow', 'path_of', 'step_number', 'flow_number', 'scheduler_times',
-           'DiffusersNet', 'Codec', 'is_diffusers', 'read_parts', 'embed_prompts', 'from_diffusers']
+           'DiffusersNet', 'Codec', 'is_diffusers', 'read_parts', 'embed_prompts', 'from_diffusers', 'image_shape',
+           'as_input', 'example_cond', 'knows_nothing']
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #e9f2a974
 prediction_kinds = {"epsilon": "eps", "v_prediction": "v", "sample": "x0", "flow_prediction": "u"}   # diffusers' names and ours
@@ -511,7 +512,7 @@ def from_diffusers(
     dtype=None,                         # of the weights that are read; None: float32
     download: bool = True,              # a hub id may be fetched
 ) -> Denoiser:
-    "The Denoiser over a diffusers network, in eval mode; `.net` is the backbone with taps, `.net.scheduler` the scheduler."
+    "The Denoiser over a diffusers network, in eval mode; `.net` is the backbone with taps, with the `.scheduler` and the folder or id as `.source`."
     parts = dict(model=model, scheduler=None, vae=None) if isinstance(model, nn.Module) else read_parts(model, download, dtype)
     scheduler = parts["scheduler"] if scheduler is None else scheduler
     codec = parts["vae"] if codec is None else codec
@@ -524,6 +525,58 @@ def from_diffusers(
         time = time or (flow_number if is_flow(scheduler) else step_number)(steps)
     if null_tokens is None: null_tokens = _empty_prompt(model, parts["model"], download)
     net = DiffusersNet(parts["model"], time or step_number(), null_tokens, null_label).to(device).eval().requires_grad_(False)
-    net.scheduler = scheduler
+    net.scheduler, net.source = scheduler, None if isinstance(model, nn.Module) else model
     if type(codec).__module__.startswith("diffusers."): codec = Codec(codec).to(device).eval().requires_grad_(False)
     return as_denoiser(net, path, kind or "eps", codec=codec)
+
+# %% ../../nbs/22_backbones/08_pretrained.ipynb #5d0f7a11
+def image_shape(
+    denoiser: Denoiser,
+) -> tuple:
+    "(C, H, W) of the images that a denoiser draws: its network's shape, or what its codec makes of it."
+    (C, H, W), codec = denoiser.net.shape, denoiser.codec
+    if codec is None: return C, H, W
+    factor = getattr(codec, "factor", 1)
+    return getattr(codec, "net", codec).shape[0], factor * H, factor * W
+
+
+@torch.no_grad()
+def as_input(
+    denoiser: Denoiser,
+    images: Tensor,      # (B, 1 or C, H, W) in [-1, 1], of the size of `image_shape`
+    batch: int = 8,      # encoded at a time
+) -> Tensor:
+    "(B, c, h, w) what its network takes, on its device: gray repeated, colours averaged for a gray net, encoded for one of latents."
+    (C, H, W), device = image_shape(denoiser), next((p.device for p in denoiser.net.parameters()), None)
+    if images.dim() != 4 or tuple(images.shape[2:]) != (H, W) or images.shape[1] not in (1, C) and C != 1:
+        raise ValueError(f"this network wants images (B, {C}, {H}, {W}), got {tuple(images.shape)}: get_dataset(name, size={H}) resizes")
+    x = (images.mean(1, keepdim=True) if C == 1 else images.expand(-1, C, -1, -1)).to(device)
+    return x if denoiser.codec is None else torch.cat([denoiser.codec.encode(part) for part in x.split(batch)])
+
+
+def example_cond(
+    denoiser: Denoiser,
+    n: int,              # images
+    prompts=None,        # sentences, taken in turn, for a network that reads; None: two of ours
+) -> Cond | None:
+    "A condition of n items that its network takes: sentences where it reads, classes spread over all, or None. ValueError with no reader."
+    net, told = denoiser.net, {}
+    device, words = next((p.device for p in net.parameters()), None), getattr(net, "text", None)
+    def turn(own): return [(prompts or own)[i % len(prompts or own)] for i in range(n)]
+    if getattr(net, "attends_to", None):
+        if net.source is None: raise ValueError("this network reads text and came without its folder: pass a Cond(tokens=...) of your own")
+        told["tokens"] = embed_prompts(net.source, turn(("a photograph of a cat", "a photograph of a red bicycle"))).to(device)
+    elif words is not None:
+        said = words.encode(turn(("a red disc", "a blue square")))
+        told |= dict(tokens=said.tokens, mask=said.mask)
+    if getattr(net, "classes", None): told["label"] = torch.arange(n, device=device) * max(net.classes // n, 1) % net.classes
+    return Cond(**told) if told else None
+
+
+def knows_nothing(
+    denoiser: Denoiser,
+) -> bool:
+    "Whether its network can be asked with the condition dropped, which classifier-free guidance needs; one without any always can."
+    net = denoiser.net
+    if not isinstance(net, DiffusersNet): return True
+    return not (net.classes is not None and net.null_label is None or net.attends_to is not None and net.null_tokens is None)

@@ -5,15 +5,19 @@
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #d309808e
 from __future__ import annotations
 
+import time
+
 import torch
 from torch import Tensor
 
 from ..foundations.cond import Cond, at, null
 from ..foundations.denoisers import Denoiser, Pred
 from ..foundations.paths import expand, lowest_logsnr
+from ..foundations.sampling import clip, generate
 
 # %% auto #0
-__all__ = ['Guided', 'contrast', 'unconditional', 'cfg', 'energy', 'checked', 'largest', 'project', 'threshold', 'counted']
+__all__ = ['Guided', 'contrast', 'unconditional', 'cfg', 'energy', 'checked', 'largest', 'project', 'threshold', 'counted',
+           'side_by_side']
 
 # %% ../../nbs/23_guidance/01_wrappers.ipynb #56a881a4
 class Guided(Denoiser):
@@ -265,3 +269,22 @@ class counted(Denoiser):
         self.passes, self.items = self.passes + 1, self.items + len(x_t)
         if torch.is_grad_enabled() and x_t.requires_grad: self.backward += len(x_t)
         return self.main(x_t, t, cond)
+
+# %% ../../nbs/23_guidance/01_wrappers.ipynb #3a11c0d1
+def side_by_side(
+    inner: counted,    # what every arm is built on
+    arms: dict,        # {name: denoiser over `inner`}
+    n: int,            # images of each
+    cond=None,         # Cond of n items
+    steps: int = 20,
+    seed: int = 0,     # of the noise, the same for all arms
+    **kwargs,          # of `generate`
+) -> tuple:
+    "({arm: (n, C, H, W) images on the CPU}, a row per arm: calls, passes back and seconds per image, RMS distance to the first arm)."
+    images, rows, kwargs = {}, [], dict(project=None if inner.codec else clip) | kwargs
+    for name, arm in arms.items():
+        calls, back, began = inner.items, inner.backward, time.perf_counter()
+        x = images[name] = generate(arm, n, cond=cond, steps=steps, seed=seed, **kwargs).float().cpu()
+        rows.append(dict(arm=name, calls=(inner.items - calls) / n, backward=(inner.backward - back) / n, seconds=(time.perf_counter() - began) / n,
+                         moved=(x - next(iter(images.values()))).square().mean().sqrt().item()))
+    return images, rows

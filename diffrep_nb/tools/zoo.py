@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from ..backbones.pretrained import image_shape
 from ..backbones.unet import UNet
 from ..core.data import batches, get_dataset
 from ..core.metrics import Judge, judge_scores, psnr
@@ -364,11 +365,6 @@ def load_pretrained(
     return _imported("diffrep_nb.backbones.latent.latent")(model, _imported("diffrep_nb.backbones.latent.Codec")(first, card["scale"]))
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #18739641
-def _side(denoiser):
-    "Pixels a side of the images that a denoiser samples, directly or through its codec."
-    return (denoiser if denoiser.codec is None else denoiser.codec).net.size
-
-
 def quality(
     denoiser: Denoiser,
     data: str,           # data set name, with a judge in the zoo
@@ -378,7 +374,7 @@ def quality(
     nearest: bool = True, # also the distance to the nearest training image
 ) -> tuple:
     "(scores of `judge_scores`, samples by DDIM); `obeys`: the share that the judge takes for the class asked for (all in turn)."
-    codec, size = denoiser.codec, _side(denoiser)
+    codec, size = denoiser.codec, image_shape(denoiser)[1]
     real = get_dataset(data, "test", size=size)
     known = get_dataset(data, "pretrain", size=size)[:5000] if nearest else None
     classes = getattr(denoiser.net, "classes", None)
@@ -404,7 +400,7 @@ def probe_accuracy(
     device = next(denoiser.net.parameters()).device
     pairs = []
     for split, m in (("judge", n), ("valid", n // 2), ("test", n)):
-        ds = get_dataset(data, split, size=_side(denoiser))
+        ds = get_dataset(data, split, size=image_shape(denoiser)[1])
         x = ds[:m].to(device)
         if denoiser.codec is not None:
             with torch.no_grad(): x = denoiser.codec.encode(x)
