@@ -60,7 +60,7 @@ recipes = {
     "digits-class": _unet("digits", 8, 1, net=dict(mults=[1, 2], attention=[4], classes=10), drop=0.1, steps=3000, snapshots=[188, 1000]),
     "fashion_mnist-class": _unet("fashion_mnist", 28, 1, net=dict(attention=[7], classes=10), drop=0.1, steps=3600, snapshots=[225, 1000]),
     "fashion_mnist-dit": _tokens("dit", steps=2885, tap="block.3.out"),
-    "fashion_mnist-uvit": _tokens("uvit", steps=2317, tap="mid.0.out"),
+    "fashion_mnist-uvit": _tokens("uvit", steps=2317, tap="mid.0.out", lr=3e-3, net=dict(position_std=0.5)),
     "fashion_mnist-kl": dict(make="kl", data="fashion_mnist", split="pretrain", task="first_stage", batch=32, lr=2e-3, ema=0.99, steps=3000, seed=0,
                              net=dict(size=28, channels=1, latent=4, width=16, mults=[1, 2, 2], blocks=1, groups=8),
                              loss=dict(kl_weight=1e-6, log_scale=-1.5, start_logvar=-5.0)),
