@@ -18,9 +18,9 @@ from ..foundations.paths import expand
 from .wrappers import Guided, contrast, energy
 
 # %% auto #0
-__all__ = ['map_taps', 'edited', 'watched', 'identity_map', 'uniform_map', 'pag', 'attended', 'blur', 'sag', 'token_map',
-           'centroid', 'soft_shape', 'extent', 'appearance', 'self_guidance', 'align', 'replacement', 'replace_maps',
-           'refine_maps', 'reweight_maps', 'prompt_to_prompt']
+__all__ = ['map_taps', 'middle_maps', 'edited', 'watched', 'identity_map', 'uniform_map', 'pag', 'attended', 'blur', 'sag',
+           'token_map', 'centroid', 'soft_shape', 'extent', 'appearance', 'self_guidance', 'align', 'replacement',
+           'replace_maps', 'refine_maps', 'reweight_maps', 'prompt_to_prompt']
 
 # %% ../../nbs/23_guidance/06_attention.ipynb #5a70169f
 def map_taps(
@@ -35,6 +35,14 @@ def map_taps(
     if not found:
         raise ValueError(f"this {type(net).__name__} has no {'cross' if cross else 'self'}-attention" + (f" in {where!r}" if where else ""))
     return found
+
+
+def middle_maps(
+    net,  # a backbone with taps, or a denoiser over one
+) -> list[str]:
+    "Taps of self-attention in the middle: those of the middle blocks, or the middle third of a network without such (a DiT)."
+    names = map_taps(net)
+    return [n for n in names if n.startswith("mid.")] or names[len(names) // 3:-(len(names) // 3) or None]
 
 
 class edited(Guided):
@@ -77,15 +85,13 @@ def uniform_map(A: Tensor) -> Tensor:
 def pag(
     denoiser: Denoiser,
     scale: float,         # 1 = off; the paper's s is scale - 1
-    taps=None,            # maps to break; default: those of the middle blocks
+    taps=None,            # maps to break; default: `middle_maps`
     how=identity_map,     # map -> worse map
     interval=None,        # (lo, hi] of sigma / alpha where it acts
 ) -> contrast:
     "The denoiser guided away from itself with broken self-attention (Ahn et al. 2024, eq. 16)."
-    if taps is None:
-        names = map_taps(denoiser)
-        taps = [n for n in names if n.startswith("mid.")] or names[len(names) // 3:-(len(names) // 3) or None]
-    return contrast(denoiser, edited(denoiser, dict.fromkeys(taps, how)), scales=scale, interval=interval)
+    worse = edited(denoiser, dict.fromkeys(middle_maps(denoiser) if taps is None else taps, how))
+    return contrast(denoiser, worse, scales=scale, interval=interval)
 
 # %% ../../nbs/23_guidance/06_attention.ipynb #60577560
 def attended(
@@ -120,13 +126,13 @@ class sag(contrast):
         self,
         denoiser: Denoiser,
         scale: float,          # 1 = off; the paper's s is scale - 1
-        tap: str | None = None,  # the self-attention map to read; default: the first of the middle blocks
+        tap: str | None = None,  # the self-attention map to read; default: the first of `middle_maps`
         worsen=blur,           # images -> blurred images
         where=attended,        # (map, (H, W)) -> (B, 1, H, W) bool
         interval=None,         # (lo, hi] of sigma / alpha where it acts
     ):
         super().__init__(denoiser, denoiser, scales=scale, interval=interval)
-        self.tap, self.worsen, self.where = tap or map_taps(denoiser, where="mid.")[0], worsen, where
+        self.tap, self.worsen, self.where = tap or middle_maps(denoiser)[0], worsen, where
         find_taps(self.net, [self.tap])
 
     def answers(self, x_t, t, cond, used):

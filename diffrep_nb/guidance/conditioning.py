@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from ..backbones.encoders import TextEncoder, Tokenizer
 from ..backbones.unet import UNet
 from ..core.data import COLOURS, SHAPES, Dataset, Scenes, batches, captions, draw_scenes, render, to_float
+from ..core.training import derive_seed
 from ..foundations import paths
-from ..foundations.cond import Cond, dropped
+from ..foundations.cond import Cond, dropped, null
 from ..foundations.denoisers import Denoiser, as_denoiser
 from ..foundations.objectives import denoising_loss
+from ..foundations.paths import corrupt
 
 # %% auto #0
 __all__ = ['warm_start', 'TextUNet', 'scenes_told', 'caption_batches', 'caption_loss', 'SceneReader', 'scene_error', 'read_scene',
            'scene_pairs', 'mask_iou', 'scene_maps', 'pairs_found', 'CaptionLayout', 'colours_exchanged', 'caption_task',
-           'layout_task', 'scene_task']
+           'layout_task', 'scene_task', 'heard']
 
 # %% ../../nbs/23_guidance/02_conditioning.ipynb #72c63134
 def warm_start(
@@ -309,3 +311,20 @@ def scene_task(
         return dict(test_iou=round(mask_iou(shown, kinds > 0).mean().item(), 4),
                     test_pairs=round(pairs_found(counts, scene_pairs(scenes)).mean().item(), 4))
     return (lambda b, g: scene_error(net(to_float(b["x0"])), b["kinds"], b["colours"])), _feed(recipe, told), quality
+
+# %% ../../nbs/23_guidance/02_conditioning.ipynb #7c20a5e1
+@torch.no_grad()
+def heard(
+    denoiser: Denoiser,
+    x0: Tensor,         # (B, ...) clean data; latents for a denoiser of latents
+    cond: Cond,         # of B items
+    t,                  # (L,) times in [0, 1]
+    seed: int = 0,      # of the noise
+) -> Tensor:
+    "(L,) root mean square of what dropping the condition changes in the x0 estimate, over the standard deviation of x0."
+    eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(derive_seed(seed, "heard"))).to(x0)
+    out = []
+    for v in torch.as_tensor(t, dtype=torch.float64):
+        x = corrupt(denoiser.path, x0, v, eps)
+        out.append((denoiser(x, v, cond).x0 - denoiser(x, v, null(cond)).x0).square().mean().sqrt() / x0.std())
+    return torch.stack(out).cpu()
