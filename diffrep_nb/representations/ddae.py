@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from ..core.training import derive_seed, seeded
 from ..foundations.denoisers import Denoiser
 from ..foundations.paths import Path
-from .features import extract
+from .features import block_taps, extract
 from .probes import ProbeResult, linear_probe, probe_grid, tested
 
 # %% auto #0
-__all__ = ['noise_times', 'labelled', 'Grid', 'block_taps', 'grid_features', 'block_noise_grid', 'random_twin', 'pca',
-           'alignment_uniformity']
+__all__ = ['noise_times', 'labelled', 'Grid', 'grid_features', 'block_noise_grid', 'random_twin', 'pca', 'alignment_uniformity']
 
 # %% ../../nbs/31_representations/10_ddae.ipynb #0efb07e3
 def noise_times(
@@ -55,11 +54,6 @@ class Grid:
     def valid(self) -> Tensor:
         "(taps, times) accuracies on valid."
         return torch.tensor([[self.results[t, tap].valid for t in self.times] for tap in self.taps])
-
-
-def block_taps(denoiser: Denoiser) -> list:
-    "The outputs of all blocks, in execution order: the rows of the map."
-    return [name for name in denoiser.net.taps if name.endswith(".out")]
 
 
 def grid_features(

@@ -18,7 +18,7 @@ from ..foundations.denoisers import Denoiser
 from ..foundations.paths import corrupt
 
 # %% auto #0
-__all__ = ['pool_map', 'evaluating', 'extract']
+__all__ = ['pool_map', 'block_taps', 'evaluating', 'extract']
 
 # %% ../../nbs/31_representations/01_features.ipynb #42daab1c
 def pool_map(
@@ -30,6 +30,14 @@ def pool_map(
     if h.dim() == 3 or (h.dim() == 4 and pool == "mean"): return h.mean(1) if h.dim() == 3 else h.mean((2, 3))
     if isinstance(pool, int) and pool > 0 and h.dim() == 4: return F.adaptive_avg_pool2d(h, pool).flatten(1)
     raise ValueError(f"pool={pool!r} does not fit an activation of shape {tuple(h.shape)}: use 'mean', an integer k for maps, or None")
+
+
+def block_taps(
+    denoiser,  # or its backbone
+) -> list:
+    "Names of the outputs of all blocks, in execution order, without those of a block's parts (attention, MLP)."
+    net = getattr(denoiser, "net", denoiser)
+    return [name for name in net.taps if name.endswith(".out") and name.split(".")[-2] not in ("attn", "xattn", "mlp")]
 
 # %% ../../nbs/31_representations/01_features.ipynb #a31a3e25
 @contextlib.contextmanager
