@@ -154,6 +154,7 @@ def exact_attention():
 def _ghost(net):
     "A copy without numbers, and the inputs of one image."
     ghost = copy.deepcopy(net).to("meta").eval()
+    if getattr(ghost, "null_label", 0) is None: ghost.null_label = 0         # a network that must be told a class: only shapes are asked
     return ghost, torch.empty(1, *net.shape, device="meta"), torch.zeros(1, device="meta")
 
 

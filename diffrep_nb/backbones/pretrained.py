@@ -22,7 +22,7 @@ from ..foundations.paths import Path, from_alpha_bar, rectified_flow
 # %% auto #0
 __all__ = ['prediction_kinds', 'unet_parts', 'is_flow', 'path_of', 'step_number', 'flow_number', 'scheduler_times',
            'DiffusersNet', 'Codec', 'is_diffusers', 'read_parts', 'embed_prompts', 'from_diffusers', 'image_shape',
-           'as_input', 'example_cond', 'knows_nothing']
+           'images_at_a_time', 'as_input', 'example_cond', 'has_null']
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #e9f2a974
 prediction_kinds = {"epsilon": "eps", "v_prediction": "v", "sample": "x0", "flow_prediction": "u"}   # diffusers' names and ours
@@ -266,6 +266,7 @@ class DiffusersNet(_Hung):
         "(B, C or 2C, H, W) the model's output; ValueError for shapes and conditions that it was not built for."
         _check_input(self, x, t)
         require(cond, self.takes, self.kind, len(x))
+        cond = None if cond is None else cond.to(x.device)
         told = {} if self.classes is None else dict(class_labels=_labels_of(self, cond, x))
         if self.attends_to is not None: told |= _tokens_of(self, cond, x)
         times = self.time(t).to(x.device).expand(len(x))
@@ -432,12 +433,13 @@ def _load_part(name, cls, subfolder, download, **options):
     import diffusers
     if not hasattr(diffusers, cls): raise ValueError(f"{name} holds a {cls}, which diffusers {diffusers.__version__} does not have")
     network = not cls.endswith("Scheduler")
-    if network: options |= dict(use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True)    # to name them all
-    try: found = getattr(diffusers, cls).from_pretrained(name, subfolder=subfolder, local_files_only=_local(name, download), **options)
-    except (OSError, ValueError) as e:
-        why = (str(e).strip() or type(e).__name__).splitlines()[0]
-        raise FileNotFoundError(f"{cls} of {name} cannot be read: {why}") from None
-    return _fits(found, f"{name}/{subfolder}" if subfolder else name) if network else found
+    if network: options |= dict(output_loading_info=True, ignore_mismatched_sizes=True)                          # to name them all
+    whys = []
+    for place in dict.fromkeys((subfolder, None)):                            # some pipelines keep their one network beside the index
+        try: found = getattr(diffusers, cls).from_pretrained(name, subfolder=place, local_files_only=_local(name, download), **options)
+        except (OSError, ValueError) as e: whys.append((str(e).strip() or type(e).__name__).splitlines()[0])
+        else: return _fits(found, f"{name}/{place}" if place else name) if network else found
+    raise FileNotFoundError(f"{cls} of {name} cannot be read: {whys[0]}") from None
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #869c6874
 def read_parts(
@@ -540,20 +542,27 @@ def image_shape(
     return getattr(codec, "net", codec).shape[0], factor * H, factor * W
 
 
+def images_at_a_time(
+    denoiser: Denoiser,
+) -> int:
+    "How many of its images make 2^18 pixels, at least one: a batch that a GPU holds, gradients included."
+    return max(1, 2**18 // (image_shape(denoiser)[1] * image_shape(denoiser)[2]))
+
+
 @torch.no_grad()
 def as_input(
     denoiser: Denoiser,
     images: Tensor,      # (B, 1 or C, H, W) in [-1, 1], of the size of `image_shape`
-    batch: int = 8,      # encoded at a time
 ) -> Tensor:
     "(B, c, h, w) what its network takes, on its device: gray repeated, colours averaged for a gray net, encoded for one of latents."
     (C, H, W), device = image_shape(denoiser), next((p.device for p in denoiser.net.parameters()), None)
     if images.dim() != 4 or tuple(images.shape[2:]) != (H, W) or images.shape[1] not in (1, C) and C != 1:
         raise ValueError(f"this network wants images (B, {C}, {H}, {W}), got {tuple(images.shape)}: get_dataset(name, size={H}) resizes")
-    x = (images.mean(1, keepdim=True) if C == 1 else images.expand(-1, C, -1, -1)).to(device)
-    return x if denoiser.codec is None else torch.cat([denoiser.codec.encode(part) for part in x.split(batch)])
+    x = images.mean(1, keepdim=True) if C == 1 else images.expand(-1, C, -1, -1)
+    if denoiser.codec is None: return x.to(device)
+    return torch.cat([denoiser.codec.encode(part.to(device)) for part in x.split(images_at_a_time(denoiser))])
 
-
+# %% ../../nbs/22_backbones/08_pretrained.ipynb #5d0f7a13
 def example_cond(
     denoiser: Denoiser,
     n: int,              # images
@@ -573,7 +582,7 @@ def example_cond(
     return Cond(**told) if told else None
 
 
-def knows_nothing(
+def has_null(
     denoiser: Denoiser,
 ) -> bool:
     "Whether its network can be asked with the condition dropped, which classifier-free guidance needs; one without any always can."

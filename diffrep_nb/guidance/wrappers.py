@@ -10,6 +10,7 @@ import time
 import torch
 from torch import Tensor
 
+from ..backbones.pretrained import images_at_a_time
 from ..foundations.cond import Cond, at, null
 from ..foundations.denoisers import Denoiser, Pred
 from ..foundations.paths import expand, lowest_logsnr
@@ -278,10 +279,10 @@ def side_by_side(
     cond=None,         # Cond of n items
     steps: int = 20,
     seed: int = 0,     # of the noise, the same for all arms
-    **kwargs,          # of `generate`
+    **kwargs,          # of `generate`; default: clipped for pixels, `images_at_a_time` in a batch
 ) -> tuple:
-    "({arm: (n, C, H, W) images on the CPU}, a row per arm: calls, passes back and seconds per image, RMS distance to the first arm)."
-    images, rows, kwargs = {}, [], dict(project=None if inner.codec else clip) | kwargs
+    "({arm: (n, C, H, W) images (or latents, with decode=False) on the CPU}, a row per arm: calls, passes back and seconds per image, RMS distance to the first arm)."
+    images, rows, kwargs = {}, [], dict(project=None if inner.codec else clip, batch=images_at_a_time(inner)) | kwargs
     for name, arm in arms.items():
         calls, back, began = inner.items, inner.backward, time.perf_counter()
         x = images[name] = generate(arm, n, cond=cond, steps=steps, seed=seed, **kwargs).float().cpu()
