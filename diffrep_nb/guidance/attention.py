@@ -44,7 +44,7 @@ def middle_maps(
     names = map_taps(net)
     return [n for n in names if n.startswith("mid.")] or names[len(names) // 3:-(len(names) // 3) or None]
 
-
+# %% ../../nbs/23_guidance/06_attention.ipynb #5a701690
 class edited(Guided):
     "The denoiser with activations or attention maps inside its network replaced: {tap: fn}, fn(activation) -> activation."
     def __init__(self, denoiser: Denoiser, edits: dict, interval=None):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..backbones.pretrained import image_shape
+from ..backbones.pretrained import as_input, image_shape
 from ..backbones.unet import UNet
 from ..core.data import batches, get_dataset
 from ..core.metrics import Judge, judge_scores, psnr
@@ -397,14 +397,10 @@ def probe_accuracy(
     from diffrep_nb.representations.features import extract
     from diffrep_nb.representations.probes import linear_probe
     t = denoiser.path.t_at(-2 * torch.tensor(ratio, dtype=torch.float64).log()).item()
-    device = next(denoiser.net.parameters()).device
     pairs = []
     for split, m in (("judge", n), ("valid", n // 2), ("test", n)):
         ds = get_dataset(data, split, size=image_shape(denoiser)[1])
-        x = ds[:m].to(device)
-        if denoiser.codec is not None:
-            with torch.no_grad(): x = denoiser.codec.encode(x)
-        pairs.append((extract(denoiser, x, t, tap).popitem()[1].cpu(), ds.labels[:m]))
+        pairs.append((extract(denoiser, as_input(denoiser, ds[:m]), t, tap).popitem()[1].cpu(), ds.labels[:m]))
     return linear_probe(*pairs).test
 
 # %% ../../nbs/80_tools/01_zoo.ipynb #5c81f23f
