@@ -21,15 +21,16 @@ def words_reader(folder):
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):
-    """{name: a pipeline's folder}: DDPM's, DiT's and Stable Diffusion's."""
+    """{name: a pipeline's folder}: DDPM's, the same told classes without a null, DiT's and Stable Diffusion's."""
     diffusers = pytest.importorskip("diffusers")
     import torch
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("foreign")
     unet = dict(block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8, attention_head_dim=8)
-    ddpm = diffusers.UNet2DModel(sample_size=12, in_channels=3, out_channels=3, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-                                 up_block_types=("AttnUpBlock2D", "UpBlock2D"), **unet)
-    diffusers.DDPMPipeline(ddpm, diffusers.DDPMScheduler(clip_sample=False)).save_pretrained(root / "ddpm")
+    for name, classes in (("ddpm", None), ("classes", 5)):
+        ddpm = diffusers.UNet2DModel(sample_size=12, in_channels=3, out_channels=3, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+                                     up_block_types=("AttnUpBlock2D", "UpBlock2D"), num_class_embeds=classes, **unet)
+        diffusers.DDPMPipeline(ddpm, diffusers.DDPMScheduler(clip_sample=False)).save_pretrained(root / name)
 
     def vae():
         return diffusers.AutoencoderKL(in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(16, 32), norm_num_groups=8, sample_size=16,
@@ -43,7 +44,7 @@ def folders(tmp_path_factory):
     scheduler = diffusers.PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1)
     diffusers.StableDiffusionPipeline(vae=vae(), text_encoder=encoder, tokenizer=tokenizer, unet=text, scheduler=scheduler, safety_checker=None,
                                       feature_extractor=None, image_encoder=None, requires_safety_checker=False).save_pretrained(root / "sd")
-    return {name: root / name for name in ("ddpm", "dit", "sd")}
+    return {name: root / name for name in ("ddpm", "classes", "dit", "sd")}
 
 
 def shown_by(project, chapter, net):
@@ -61,13 +62,15 @@ def shown_by(project, chapter, net):
     return "\n".join("".join(o.get("text") or o.get("data", {}).get("text/plain", "")) for o in outputs)
 
 
-def test_ddae_runs_on_a_diffusers_folder_with_one_changed_parameter(project, folders):
-    shown = shown_by(project, "10_ddae", folders["ddpm"])
-    assert "ddpm takes (3, 12, 12), the images are (1, 12, 12)" in shown            # gray digits in the network's size and channels
+@pytest.mark.parametrize("name", ["ddpm", "classes"])
+def test_ddae_runs_on_a_diffusers_folder_with_one_changed_parameter(project, folders, name):
+    shown = shown_by(project, "10_ddae", folders[name])
+    assert f"{name} takes (3, 12, 12), the images are (1, 12, 12)" in shown         # gray digits in the network's size and channels
     assert "digits: best cell " in shown and "SKIPPED: the small trainings" in shown and "SKIPPED: the zoo's snapshots" in shown
 
 
 @pytest.mark.parametrize("chapter, name, said", [
+    ("08_pretrained", "classes", ["UNet2DModel for (3, 12, 12)", "best cell "]),
     ("01_wrappers", "sd", ["told tokens", "cfg, scale 3", "latents, eps on"]),
     ("02_conditioning", "sd", ["told another", "noise to signal 0.2"]),
     ("03_classifier", "ddpm", ["guides trained for 10 steps", "scale 10"]),

@@ -38,8 +38,9 @@ class DiagonalGaussian(NamedTuple):
         return cls(mean, logvar.clamp(-30, 20))
 
     def draw(self, generator: torch.Generator | None = None) -> Tensor:
-        "(B, C, H, W) one latent each; gradients reach mean and variance."
-        eps = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        "(B, C, H, W) one latent each, whatever device the generator is on; gradients reach mean and variance."
+        place = self.mean.device if generator is None else generator.device
+        eps = torch.randn(self.mean.shape, generator=generator, device=place, dtype=self.mean.dtype).to(self.mean.device)
         return self.mean + (0.5 * self.logvar).exp() * eps
 
     def kl(self) -> Tensor:
@@ -84,7 +85,18 @@ class _Half(Recomputing):
 
 class Encoder(_Half):
     "Images -> (B, out, H / f, W / f); taps `enc.*`."
-    def __init__(self, size, channels, out, width, mults, blocks, attention, groups, tap):
+    def __init__(
+        self,
+        size,       # of the images, pixels
+        channels,   # of the images
+        out,        # channels of what comes out: twice the latent's for a mean and a log-variance
+        width,      # channels at full resolution
+        mults,      # times width, one per level; every level after the first halves the sides
+        blocks,     # residual ones per level
+        attention,  # sides in pixels at which every block is followed by attention
+        groups,     # of the group norms
+        tap,        # function of a name -> a module that hands on what it sees
+    ):
         super().__init__()
         named, c, body = (lambda name: tap(f"enc.{name}")), width, []
         for level, mult in enumerate(mults):
@@ -101,7 +113,18 @@ class Encoder(_Half):
 
 class Decoder(_Half):
     "Latents -> images, one block more per level than the encoder; taps `dec.*`; `out` is its last layer."
-    def __init__(self, size, channels, latent, width, mults, blocks, attention, groups, tap):
+    def __init__(
+        self,
+        size,       # of the images, pixels
+        channels,   # of the images
+        latent,     # channels of the latents
+        width,      # channels at full resolution
+        mults,      # times width, one per level, as in the encoder
+        blocks,     # of the encoder per level; one more here
+        attention,  # sides in pixels at which every block is followed by attention
+        groups,     # of the group norms
+        tap,        # function of a name -> a module that hands on what it sees
+    ):
         super().__init__()
         named, c = (lambda name: tap(f"dec.{name}")), width * mults[-1]
         self.stem, body = nn.Conv2d(latent, c, 3, padding=1), _middle(c, groups, named)

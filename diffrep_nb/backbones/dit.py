@@ -53,7 +53,13 @@ def sincos_2d(
 # %% ../../nbs/22_backbones/03_dit.ipynb #c7b2151f
 class TokenAttention(nn.Module):
     "Attention of tokens to themselves or to `context`; taps `q`, `k`, `v` (B, heads, N, width / heads), `map` (B, heads, N, M)."
-    def __init__(self, width, heads, tap, bias=True):
+    def __init__(
+        self,
+        width,      # channels of a token
+        heads,      # that divide it
+        tap,        # function of a name -> a module that hands on what it sees
+        bias=True,  # of queries, keys and values
+    ):
         super().__init__()
         if width % heads: raise ValueError(f"{width} channels cannot be split into {heads} heads")
         self.heads, self.qkv, self.out = heads, nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
@@ -75,7 +81,18 @@ conditionings = ("adaln-zero", "adaln", "in-context", "cross-attention")
 
 class Block(nn.Module):
     "A transformer block, x plus attention plus MLP; taps `in`, `attn.*`, `xattn.*`, `mlp.res`, `out`; `res` is what is added to x."
-    def __init__(self, width, heads, tap, ratio=4, conditioning="in-context", bias=True, gelu="tanh", eps=1e-6, cross=False):
+    def __init__(
+        self,
+        width,                      # channels of a token
+        heads,                      # of the attention
+        tap,                        # function of a name -> a module that hands on what it sees
+        ratio=4,                    # width of the MLP over that of a token
+        conditioning="in-context",  # one of `conditionings`
+        bias=True,                  # of queries, keys and values
+        gelu="tanh",                # its approximation: tanh or none
+        eps=1e-6,                   # of the layer norms
+        cross=False,                # attends to a context as well, whatever the conditioning
+    ):
         super().__init__()
         if conditioning not in conditionings: raise ValueError(f"conditioning {conditioning!r} is none of {', '.join(conditionings)}")
         adaptive, gated = conditioning.startswith("adaln"), conditioning == "adaln-zero"
@@ -107,7 +124,17 @@ class Block(nn.Module):
 # %% ../../nbs/22_backbones/03_dit.ipynb #b2c3e47b
 class TokenNet(Tapped):
     "A backbone over the patches of square images; ValueError if patches do not tile them."
-    def __init__(self, size, channels, patch, width, classes=None, first=0, checkpointing=False, *fields):
+    def __init__(
+        self,
+        size,                 # of the square images, pixels
+        channels,             # of the images
+        patch,                # side of a patch, pixels
+        width,                # channels of a token
+        classes=None,         # of the label
+        first=0,              # tokens before those of the image
+        checkpointing=False,  # recompute blocks in the backward pass to save memory
+        *fields,              # of `Fields`: what else the network is told
+    ):
         super().__init__()
         if size % patch: raise ValueError(f"patches of {patch} need a size divisible by {patch}, got {size}: pad or choose another patch")
         self.size, self.channels, self.patch, self.side = size, channels, patch, size // patch
@@ -149,7 +176,12 @@ class TokenNet(Tapped):
 # %% ../../nbs/22_backbones/03_dit.ipynb #17db5a44
 class TimeLabel(nn.Module):
     "The embeddings of time and label: (t, cond, batch) -> (B, 1 or 2, width)."
-    def __init__(self, width, classes=None, shift=0):
+    def __init__(
+        self,
+        width,         # channels of an embedding
+        classes=None,  # of the label; None: not told
+        shift=0,       # as in `sinusoid`: 0 as in ADM, 1 as in DDPM
+    ):
         super().__init__()
         self.time = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
         self.label, self.shift = nn.Embedding(classes + 1, width) if classes else None, shift

@@ -86,7 +86,11 @@ class MPLayer(nn.Module):
 # %% ../../nbs/22_backbones/05_edm2.ipynb #aa76de40
 class MPFourier(nn.Module):
     "Random cosines of a number: (B,) -> (B, width), magnitude 1 at every input (Karras et al. 2024, eq. 75)."
-    def __init__(self, width: int, bandwidth: float = 1.0):
+    def __init__(
+        self,
+        width: int,              # how many cosines
+        bandwidth: float = 1.0,  # standard deviation of their frequencies, cycles per unit
+    ):
         super().__init__()
         self.register_buffer("freqs", 2 * math.pi * bandwidth * torch.randn(width))
         self.register_buffer("phases", 2 * math.pi * torch.rand(width))
@@ -97,7 +101,13 @@ class MPFourier(nn.Module):
 # %% ../../nbs/22_backbones/05_edm2.ipynb #5928ca20
 class MPAttention(nn.Module):
     "Cosine attention over the pixels of a map, added with balance 0.3; taps `q`, `k`, `v`, `map` as everywhere."
-    def __init__(self, channels: int, heads: int, tap, balance: float = 0.3):
+    def __init__(
+        self,
+        channels: int,          # of the map
+        heads: int,             # that divide them
+        tap,                    # function of a name -> a module that hands on what it sees
+        balance: float = 0.3,   # share of the attention in the sum
+    ):
         super().__init__()
         if channels % heads: raise ValueError(f"{channels} channels cannot be split into {heads} heads")
         self.heads, self.balance = heads, balance
@@ -259,7 +269,11 @@ def edm2_config(
 # %% ../../nbs/22_backbones/05_edm2.ipynb #e079481a
 class Uncertainty(nn.Module):
     "u(t), the learned log of the loss at each noise level; `weigh(loss, t)` is loss / e^u + u (Karras et al. 2024, eq. 21)."
-    def __init__(self, width: int = 128, scale: float = 80.0):
+    def __init__(
+        self,
+        width: int = 128,     # cosines of the noise level
+        scale: float = 80.0,  # the noise level at t = 1: sigma = scale t
+    ):
         super().__init__()
         self.scale, self.fourier, self.linear = scale, MPFourier(width), MPLayer(width, 1)
         self.gain = nn.Parameter(torch.zeros(()))

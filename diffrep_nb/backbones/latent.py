@@ -28,10 +28,10 @@ class Codec:
         if not (math.isfinite(scale) and scale > 0): raise ValueError(f"a codec's scale is positive, got {scale}: do all latents agree?")
         self.net, self.scale, self.shape, self.factor = net, float(scale), tuple(net.latent_shape), getattr(net, "factor", 1)
 
-    def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        "(B, c, h, w) scaled latents: posterior means, or draws if a generator is given."
+    def encode(self, x: Tensor, seed: int | None = None) -> Tensor:
+        "(B, c, h, w) scaled latents: posterior means, or draws from the posterior with a seed."
         z = self.net.encode(x)
-        if not isinstance(z, Tensor): z = z.mean if generator is None else z.draw(generator)
+        if not isinstance(z, Tensor): z = z.mean if seed is None else z.draw(torch.Generator().manual_seed(seed))
         return self.scale * z
 
     def decode(self, z: Tensor) -> Tensor:

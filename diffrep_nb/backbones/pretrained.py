@@ -21,8 +21,8 @@ from ..foundations.paths import Path, from_alpha_bar, rectified_flow
 
 # %% auto #0
 __all__ = ['prediction_kinds', 'unet_parts', 'is_flow', 'path_of', 'step_number', 'flow_number', 'scheduler_times',
-           'DiffusersNet', 'Codec', 'is_diffusers', 'read_parts', 'embed_prompts', 'from_diffusers', 'image_shape',
-           'images_at_a_time', 'as_input', 'example_cond', 'has_null']
+           'DiffusersNet', 'DiffusersCodec', 'is_diffusers', 'read_parts', 'embed_prompts', 'from_diffusers',
+           'image_shape', 'images_at_a_time', 'as_input', 'example_cond', 'has_null', 'neutral_cond']
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #e9f2a974
 prediction_kinds = {"epsilon": "eps", "v_prediction": "v", "sample": "x0", "flow_prediction": "u"}   # diffusers' names and ours
@@ -316,7 +316,7 @@ def _tokens_of(net, cond, x):
     return told if mask is None else told | dict(encoder_attention_mask=mask)
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #988aca37
-class Codec(_Hung):
+class DiffusersCodec(_Hung):
     "An AutoencoderKL with its scaling: `encode` images to latents, `decode` them, net(x) -> reconstruction; taps as in KLAutoencoder."
     def __init__(
         self,
@@ -442,21 +442,27 @@ def _load_part(name, cls, subfolder, download, **options):
     raise FileNotFoundError(f"{cls} of {name} cannot be read: {whys[0]}") from None
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #869c6874
+def _whole(name):
+    "The pipeline's folder for that of its network, with what lies beside it; any other name as it is."
+    folder = Folder(name)
+    return folder.parent if folder.name in ("unet", "transformer") and (folder.parent / "model_index.json").is_file() else name
+
+
 def read_parts(
-    name,                    # a local folder, or a hub id "owner/name"
+    name,                    # a local folder (of a pipeline, of its network, of a network alone), or a hub id "owner/name"
     download: bool = True,   # may fetch what is not here
     dtype=None,              # of the weights; None: float32
 ) -> dict:
     "{model, scheduler, vae} of a pipeline or a single network, absent parts None; FileNotFoundError or ValueError with the way out."
     try: import diffusers  # noqa: F401
     except ImportError: raise ImportError("reading this format needs diffusers: pip install diffusers") from None
-    options = {} if dtype is None else dict(torch_dtype=dtype)
+    options, name = {} if dtype is None else dict(torch_dtype=dtype), _whole(name)
     folder = Folder(name)
     if not folder.is_dir() and str(name).count("/") != 1:
         raise FileNotFoundError(f"no folder {name}, and a hub id has the form owner/name")
     if folder.is_dir() and not is_diffusers(folder):
         raise ValueError(f"{name} is not in diffusers' format: it has neither a model_index.json nor a config.json with a _class_name")
-    if folder.is_dir() and not (folder / "model_index.json").is_file():       # one network; its pipeline may lie around it
+    if folder.is_dir() and not (folder / "model_index.json").is_file():       # one network; its scheduler may lie beside it
         cls, beside = _read_json(name, "config.json", download)["_class_name"], folder.parent / "scheduler"
         scheduler = _load_part(str(folder.parent), _scheduler_class(beside), "scheduler", download) if beside.is_dir() else None
         return dict(model=_load_part(str(name), cls, None, download, **options), scheduler=scheduler, vae=None)
@@ -475,12 +481,15 @@ def _scheduler_class(folder):
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #87ba133f
 @torch.no_grad()
 def embed_prompts(
-    name,                   # a pipeline's folder or hub id, with text_encoder and tokenizer
+    name,                   # a pipeline's folder or hub id, with text_encoder and tokenizer, or the folder of its network
     prompts: list,          # texts
     download: bool = True,  # may fetch what is not here
 ) -> Tensor:
     "(B, L, D) what the pipeline's text encoder says, for Cond.tokens; ImportError or ValueError with the way out."
     if isinstance(prompts, str): raise ValueError("prompts are a list of texts: put one in a list")
+    name = _whole(name)
+    if Folder(name).is_dir() and not (Folder(name) / "model_index.json").is_file():
+        raise ValueError(f"{name} is no pipeline that could read a prompt: give a pipeline's folder, or pass Cond(tokens=...)")
     index = _read_json(name, "model_index.json", download)
     classes = [(index.get(part) or [None, None])[1] for part in ("text_encoder", "tokenizer")]
     if classes[0] != "CLIPTextModel" or classes[1] is None:
@@ -528,7 +537,7 @@ def from_diffusers(
     if null_tokens is None: null_tokens = _empty_prompt(model, parts["model"], download)
     net = DiffusersNet(parts["model"], time or step_number(), null_tokens, null_label).to(device).eval().requires_grad_(False)
     net.scheduler, net.source = scheduler, None if isinstance(model, nn.Module) else model
-    if type(codec).__module__.startswith("diffusers."): codec = Codec(codec).to(device).eval().requires_grad_(False)
+    if type(codec).__module__.startswith("diffusers."): codec = DiffusersCodec(codec).to(device).eval().requires_grad_(False)
     return as_denoiser(net, path, kind or "eps", codec=codec)
 
 # %% ../../nbs/22_backbones/08_pretrained.ipynb #5d0f7a11
@@ -589,3 +598,11 @@ def has_null(
     net = denoiser.net
     if not isinstance(net, DiffusersNet): return True
     return not (net.classes is not None and net.null_label is None or net.attends_to is not None and net.null_tokens is None)
+
+
+def neutral_cond(
+    denoiser: Denoiser,
+    n: int,              # images
+) -> Cond | None:
+    "What to tell its network when nothing is to be said: None, its own null, where it has one; else the first class for all n images."
+    return None if has_null(denoiser) else Cond(label=torch.zeros_like(example_cond(denoiser, n).label))

@@ -23,7 +23,14 @@ skip_kinds = ("concat", "add", "none")
 
 class LongSkips(nn.Module):
     "Two halves of transformer blocks around a middle one, joined by long skips: (B, N, width) -> (B, N, width)."
-    def __init__(self, width, depth, heads, skips, tap):
+    def __init__(
+        self,
+        width,  # channels of a token
+        depth,  # blocks of both halves together, even; the middle one comes on top
+        heads,  # of the attention
+        skips,  # one of `skip_kinds`
+        tap,    # function of a name -> a module that hands on what it sees
+    ):
         super().__init__()
         if skips not in skip_kinds: raise ValueError(f"skips {skips!r} is none of {', '.join(skip_kinds)}")
         if depth % 2 or depth < 2: raise ValueError(f"depth counts the blocks of two equal halves: an even number, got {depth}")

@@ -62,10 +62,13 @@ def grid_features(
     times: list,         # noise levels t
     taps=None,           # tap names; default: the outputs of all blocks
     seed: int = 0,       # of the noise
+    told=None,           # function of a number of images -> their `Cond`; default: the network's null
     **kwargs,            # of `extract`: pool, n_avg, noise, ...
 ) -> dict:
     "{split: {(t, tap): (N, D) features}} on the CPU; each split has its own noise."
-    def features(split, x): return extract(denoiser, x, times, taps or block_taps(denoiser), seed=derive_seed(seed, split), **kwargs)
+    def features(split, x):
+        cond = told(len(x)) if told else None
+        return extract(denoiser, x, times, taps or block_taps(denoiser), cond, seed=derive_seed(seed, split), **kwargs)
     return {split: {k: v.cpu() for k, v in features(split, x).items()} for split, (x, _) in sets.items()}
 
 # %% ../../nbs/31_representations/10_ddae.ipynb #aafa9552

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['clocks', 'benchmarks', 'clock', 'Case', 'spread', 'measure', 'agree', 'peer_available', 'sampling_cases',
-           'data_cases', 'diffusers_unet', 'forward_flops', 'peak_cases', 'transformer_cases', 'forward_cases',
-           'train_cases', 'find_benchmark', 'run_benchmark', 'bench_file', 'record_key', 'read_records', 'write_record',
-           'flop_rates', 'row_cells', 'bench_table', 'main']
+           'data_cases', 'diffusers_unet', 'forward_flops', 'peak_cases', 'Pair', 'network_pairs', 'precisions',
+           'forward_cases', 'train_cases', 'find_benchmark', 'run_benchmark', 'bench_file', 'record_key',
+           'read_records', 'write_record', 'flop_rates', 'row_cells', 'bench_table', 'main']
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a06ec40e
 import gc, importlib.util, json, os, statistics, time
@@ -17,7 +17,7 @@ import torch
 from ..backbones.dit import DiT
 from ..backbones.unet import UNet
 from ..core.data import batches, get_dataset
-from ..core.training import autocast, derive_seed, seeded, train
+from ..core.training import autocast, derive_seed, fast_dtype, seeded, train
 from ..foundations.cond import Cond
 from ..foundations.denoisers import as_denoiser
 from ..foundations.paths import ddpm_linear, rectified_flow
@@ -314,20 +314,16 @@ def forward_flops(
     with torch.no_grad(), FlopCounterMode(display=False) as counter: net(*inputs)
     return counter.get_total_flops()
 
-
-def _gflop(net, x, t):
-    "Returns the forward operations of one image, in units of 1e9"
-    return forward_flops(net, x[:1], t[:1]) / 1e9
-
 # %% ../../nbs/80_tools/04_bench.ipynb #f556ef5b
 def peak_cases(
     size: str = "full",  # tiny | full
     device: str = "cpu",
 ):
-    "Yields the time of a GFLOP in a matrix product of side 1024 (4096 on a GPU) and in 3 x 3 convolutions of 256 channels, two precisions"
+    "Yields the time of a GFLOP in a matrix product of side 1024 (4096 on a GPU) and in 3 x 3 convolutions of 256 channels, by precision"
     big = str(device).startswith("cuda")
     side, images = (128, 1) if size == "tiny" else (4096, 256) if big else (1024, 8)
-    for dtype in (torch.bfloat16, torch.float32):
+    for dtype in (torch.float32, fast_dtype(torch.device(device))):
+        if dtype is None: continue                                                  # bfloat16 is only emulated here
         a, x = torch.randn(side, side, dtype=dtype, device=device), torch.randn(images, 256, 32, 32, dtype=dtype, device=device)
         weight, name = torch.randn(256, 256, 3, 3, dtype=dtype, device=device), str(dtype).removeprefix("torch.")
         if big: x, weight = (h.contiguous(memory_format=torch.channels_last) for h in (x, weight))
@@ -336,41 +332,79 @@ def peak_cases(
                    lambda x=x, w=weight: torch.conv2d(x, w, padding=1), gflop=1.0)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a5f5b0ab
-def transformer_cases(
+@dataclass(frozen=True)
+class Pair:
+    "Two networks that do the same work, and what each is called with"
+    name: str
+    ours: torch.nn.Module
+    given: tuple  # images [B, C, H, W], times in [0, 1], perhaps a `Cond`
+    theirs: torch.nn.Module | None  # None where the peer is not installed
+    their_given: tuple  # the same images, times in its own units, perhaps labels
+    peer: str
+    same: str  # what was found equal
+    gflop: float  # 1e9 operations of one forward pass of one image of ours
+
+
+def _pair(name, ours, given, package, theirs, their_given, peer, parameters=None, operations=0.05):
+    "Returns a `Pair` after its parameters and operations were found to agree within these relative tolerances (None: not compared)"
+    def first(inputs): return tuple(Cond(**{k: v[:1] for k, v in vars(i).items() if v is not None}) if isinstance(i, Cond) else i[:1] for i in inputs)
+    work, same = forward_flops(ours, *first(given)), []
+    other = theirs().to(given[0].device) if peer_available(package) else None
+    if other is not None:
+        counts = [sum(p.numel() for p in net.parameters()) for net in (ours, other)]
+        if parameters is not None: same.append(f"{agree('number of parameters', *counts, parameters)}: {counts[0]:,}")
+        same.append(agree("floating point operations", work, forward_flops(other, *first(their_given)), operations))
+    same = "; ".join([*same, f"{work / 1e9:.4f} GFLOP forward"]) if same else ""
+    return Pair(f"{name}, {len(given[0])} images", ours, given, other, their_given, f"{package} {peer}", same, work / 1e9)
+
+
+def network_pairs(
     size: str = "full",  # tiny | full
     device: str = "cpu",
-    training: bool = False,  # steps instead of forward passes
 ):
-    "Yields the cases of a DiT against diffusers' DiTTransformer2DModel of the same size"
-    width, depth, heads = (64, 2, 4) if size == "tiny" else (256, 6, 4) if device == "cpu" else (768, 12, 12)
-    batch = 4 if size == "tiny" else 32 if device == "cpu" else 256
-    x, t, label = torch.randn(batch, 4, 32, 32).to(device), torch.rand(batch).to(device), torch.zeros(batch, dtype=torch.int64, device=device)
-    ours = DiT(size=32, channels=4, out_channels=8, patch=4, width=width, depth=depth, heads=heads, classes=10, time_shift=1).to(device)
-    theirs, same, gflop = None, "", _gflop(ours, x, t)
-    if peer_available("diffusers"):
+    "Yields our U-Net beside diffusers', a wider one beside denoising-diffusion-pytorch's, and our DiT beside diffusers', as `Pair`s"
+    tiny, gpu = size == "tiny", str(device).startswith("cuda")
+    def inputs(batch, *shape): return torch.randn(batch, *shape).to(device), torch.rand(batch).to(device)
+
+    config = get_recipe("digits-unet" if tiny else "fashion_mnist-unet")["net"]
+    ours = UNet(**config).to(device)
+    x, t = inputs(4 if tiny else 512 if gpu else 64, *ours.shape)
+    yield _pair("U-Net of the zoo", ours, (x, t), "diffusers", lambda: diffusers_unet(config), (x, t * 1000), "UNet2DModel", parameters=0)
+
+    def unet_of_ddp():
+        from denoising_diffusion_pytorch import Unet
+        return Unet(32, dim_mults=(1, 2, 4), channels=1)
+    ours = UNet(28, 1, width=32, mults=(1, 2, 3), blocks=2, attention=(7,), groups=8).to(device)
+    x, t = inputs(len(x), *ours.shape)
+    yield _pair("U-Net of 2.6 M", ours, (x, t), "denoising_diffusion_pytorch", unet_of_ddp, (x, t * 1000), "Unet", parameters=0.01)
+
+    width, depth, heads = (64, 2, 4) if tiny else (768, 12, 12) if gpu else (256, 6, 4)
+    def dit_of_diffusers():
         from diffusers import DiTTransformer2DModel
-        theirs = DiTTransformer2DModel(heads, width // heads, in_channels=4, out_channels=8, num_layers=depth, sample_size=32, patch_size=4,
-                                       num_embeds_ada_norm=10, norm_eps=1e-6).to(device).eval()                     # eval: no label dropping
-        work = forward_flops(ours, x[:1], t[:1]), forward_flops(theirs, x[:1], t[:1] * 1000, label[:1])
-        same = f"{agree('floating point operations', *work, 0.05)}, {gflop:.4f} GFLOP forward"
-    told, theirs_in = Cond(label=label), (x, t * 1000, label)
-    name = f"DiT of width {width}, depth {depth}, 64 tokens"
-    if training: yield from _pairs(name, batch, ours, (x, t, told), theirs, theirs_in, "diffusers DiTTransformer2DModel", same, gflop); return
-    for precision in ("float32", "bfloat16", "bfloat16 throughout"):                     # the last: weights, images and stream, no autocast
-        if precision == "bfloat16 throughout": ours, theirs, x = ours.bfloat16(), theirs and theirs.bfloat16(), x.bfloat16()
-        def passes(net, *inputs):
-            def run():
-                with torch.no_grad(), autocast(x.device, precision == "bfloat16"): return net(x, *inputs)
-            return run
-        yield Case(f"{name}, {batch} images, forward, {precision}", "image", batch, passes(ours, t, told),
-                   theirs and passes(theirs, *theirs_in[1:]), "diffusers DiTTransformer2DModel", same, gflop=gflop)
+        return DiTTransformer2DModel(heads, width // heads, in_channels=4, out_channels=8, num_layers=depth, sample_size=32, patch_size=4,
+                                     num_embeds_ada_norm=10, norm_eps=1e-6).eval()                                  # eval: no label dropping
+    ours = DiT(size=32, channels=4, out_channels=8, patch=4, width=width, depth=depth, heads=heads, classes=10, time_shift=1).to(device)
+    x, t = inputs(4 if tiny else 256 if gpu else 32, *ours.shape)
+    label = torch.zeros(len(x), dtype=torch.int64, device=device)
+    yield _pair(f"DiT of width {width}, depth {depth}, 64 tokens", ours, (x, t, Cond(label=label)), "diffusers", dit_of_diffusers,
+                (x, t * 1000, label), "DiTTransformer2DModel")
+
+
+def precisions(
+    device: str = "cpu",
+) -> dict[str, tuple[bool, bool]]:  # name -> whether ours and whether the peer computes in bfloat16
+    "Returns the precisions that a pair is timed in; where bfloat16 is only emulated, float32 alone, and says so"
+    if fast_dtype(torch.device(device)) is not None:
+        return {"float32": (False, False), "bfloat16": (True, True), "as shipped (bfloat16, float32)": (True, False)}
+    print("left out bfloat16: this processor only emulates it; as shipped, ours computes in float32 here, as the peer does")
+    return {"float32": (False, False)}
 
 # %% ../../nbs/80_tools/04_bench.ipynb #348cc704
-def _passes(net, x, t, bf16, backward):
+def _passes(net, inputs, bf16, backward=False):
     "Returns a callable that takes one forward pass, and a backward one where asked"
     def run():
-        with torch.set_grad_enabled(backward), autocast(x.device, bf16):
-            out = net(x, t)
+        with torch.set_grad_enabled(backward), autocast(inputs[0].device, bf16):
+            out = net(*inputs)
             out = out if torch.is_tensor(out) else out.sample
         if backward:
             net.zero_grad(set_to_none=True)
@@ -384,25 +418,21 @@ def forward_cases(
     device: str = "cpu",
     seed: int = 0,
 ):
-    "Yields the cases of `forward`: a zoo U-Net against diffusers' twin, with and without a backward pass, in two precisions"
-    name, batch = ("digits-unet", 16) if size == "tiny" else ("fashion_mnist-unet", 64 if device == "cpu" else 512)
-    config, same, theirs = get_recipe(name)["net"], "", None
+    "Yields the peaks and the cases of `forward`: every pair of `network_pairs` with and without a backward pass, in each precision"
+    ways = precisions(device)
     yield from peak_cases(size, device)
-    with seeded(derive_seed(seed, "bench")):
-        ours = UNet(**config).to(device)
-        x, t = torch.randn(batch, *ours.shape).to(device), torch.rand(batch).to(device)
-        if peer_available("diffusers"):
-            theirs = diffusers_unet(config).to(device)
-            counts = [sum(p.numel() for p in net.parameters()) for net in (ours, theirs)]
-            same = f"{agree('number of parameters', *counts, 0)}: {counts[0]:,}"
-        gflop = _gflop(ours, x, t)
-    for backward in (False, True):
-        for bf16 in (False, True):
-            run = _passes(ours, x, t, bf16, backward)
-            peer = None if theirs is None else _passes(theirs, x, t * 1000, bf16, backward)
-            label = f"{name}, {batch} images, {'forward + backward' if backward else 'forward'}, {'bfloat16' if bf16 else 'float32'}"
-            yield Case(label, "image", batch, run, peer, "diffusers UNet2DModel", same, gflop=gflop * (1 + 2 * backward))
-    yield from transformer_cases(size, device)
+    with seeded(derive_seed(seed, "bench")): pairs = list(network_pairs(size, device))
+    for p in pairs:
+        def case(label, bf16=(False, False), backward=False, p=p):
+            peer = None if p.theirs is None else _passes(p.theirs, p.their_given, bf16[1], backward)
+            return Case(f"{p.name}, {label}", "image", len(p.given[0]), _passes(p.ours, p.given, bf16[0], backward), peer, p.peer, p.same,
+                        gflop=p.gflop * (1 + 2 * backward))
+        for backward in (False, True):
+            for name, bf16 in ways.items(): yield case(f"forward{' + backward' * backward}, {name}", bf16, backward)
+        if isinstance(p.ours, DiT) and "bfloat16" in ways:
+            nets = p.ours.bfloat16(), p.theirs and p.theirs.bfloat16()                      # weights, images and sums, without autocast
+            p = replace(p, ours=nets[0], theirs=nets[1], **{k: (h[0].bfloat16(), *h[1:]) for k, h in (("given", p.given), ("their_given", p.their_given))})
+            yield case("forward, bfloat16 throughout", p=p)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a503cda6
 def _training(net, inputs, bf16, optimizer):
@@ -419,43 +449,20 @@ def _training(net, inputs, bf16, optimizer):
     return run
 
 
-def _pairs(label, batch, ours, mine, theirs, peer_inputs, peer_name, same, gflop):
-    "Yields a training step at equal precision (bfloat16, float32; the same fused Adam) and as shipped: the peer in float32, its Adam not fused"
-    def step(net, told, bf16, fused=True): return _training(net, told, bf16, torch.optim.Adam(net.parameters(), lr=1e-4, fused=fused))
-    mine = {bf16: step(ours, mine, bf16) for bf16 in (True, False)}
-    for name, a, b, fused in (("bfloat16", True, True, True), ("float32", False, False, True), ("as shipped (bfloat16, float32)", True, False, False)):
-        peer = None if theirs is None else step(theirs, peer_inputs, b, fused)
-        yield Case(f"{label}, {batch} images, {name}", "image", batch, mine[a], peer, peer_name, same, gflop=3 * gflop)
-
-# %% ../../nbs/80_tools/04_bench.ipynb #b9390a1a
 def train_cases(
     size: str = "full",  # tiny | full
     device: str = "cpu",
     seed: int = 0,
 ):
-    "Yields the cases of `train`: U-Net against diffusers' and denoising-diffusion-pytorch's, DiT against diffusers', equal work"
-    batch = 4 if size == "tiny" else 64 if device == "cpu" else 512
-    with seeded(derive_seed(seed, "bench")):
-        x, t = torch.randn(batch, 1, 28, 28).to(device), torch.rand(batch).to(device)
-        config = get_recipe("fashion_mnist-unet")["net"]
-        ours, theirs, same = UNet(**config).to(device), None, ""
-        gflop = _gflop(ours, x, t)
-        if peer_available("diffusers"):
-            theirs = diffusers_unet(config).to(device)
-            same = f"{agree('number of parameters', *(sum(p.numel() for p in net.parameters()) for net in (ours, theirs)), 0)}, {gflop:.4f} GFLOP forward"
-        yield from peak_cases(size, device)
-        yield from _pairs("U-Net of the zoo", batch, ours, (x, t), theirs, (x, t * 1000), "diffusers UNet2DModel", same, gflop)
-
-        wide, theirs, same = UNet(28, 1, width=32, mults=(1, 2, 3), blocks=2, attention=(7,), groups=8).to(device), None, ""
-        gflop = _gflop(wide, x, t)
-        if peer_available("denoising_diffusion_pytorch"):
-            from denoising_diffusion_pytorch import Unet
-            theirs = Unet(32, dim_mults=(1, 2, 4), channels=1).to(device)
-            counts = [sum(p.numel() for p in net.parameters()) for net in (wide, theirs)]
-            work = forward_flops(wide, x[:1], t[:1]), forward_flops(theirs, x[:1], t[:1] * 1000)
-            same = f"{agree('number of parameters', *counts, 0.01)}; {agree('floating point operations', *work, 0.05)}, {gflop:.4f} GFLOP forward"
-        yield from _pairs("U-Net of 2.6 M", batch, wide, (x, t), theirs, (x, t * 1000), "denoising_diffusion_pytorch Unet", same, gflop)
-        yield from transformer_cases(size, device, training=True)
+    "Yields the peaks and the cases of `train`: a step of every pair of `network_pairs`, in each precision, as shipped with a plain Adam"
+    ways = precisions(device)
+    yield from peak_cases(size, device)
+    with seeded(derive_seed(seed, "bench")): pairs = list(network_pairs(size, device))
+    for p in pairs:
+        def step(net, inputs, bf16, fused): return _training(net, inputs, bf16, torch.optim.Adam(net.parameters(), lr=1e-4, fused=fused))
+        for name, (mine, other) in ways.items():
+            peer = None if p.theirs is None else step(p.theirs, p.their_given, other, fused=mine == other)
+            yield Case(f"{p.name}, {name}", "image", len(p.given[0]), step(p.ours, p.given, mine, True), peer, p.peer, p.same, gflop=3 * p.gflop)
 
 # %% ../../nbs/80_tools/04_bench.ipynb #04f3256a
 benchmarks = dict(sampling=sampling_cases, data=data_cases, forward=forward_cases, train=train_cases)
@@ -491,10 +498,16 @@ def run_benchmark(
     import resource
     on_gpu = str(device).startswith("cuda")
     peak = torch.cuda.max_memory_allocated(device) if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    where = torch.cuda.get_device_name(device) if on_gpu else hardware()["processor"]
+    where = torch.cuda.get_device_name(device) if on_gpu else _processor(device)
     about = dict(benchmark=name, size=size, device=str(device), where=where, threads=torch.get_num_threads(), cores=hardware()["cores"])
     about |= dict(load=load, seed=seed, versions=_versions(), date=datetime.now(timezone.utc).strftime("%Y-%m-%d"))
     return about | dict(seconds=round(time.perf_counter() - begin, 1), memory_mib=round(peak / 2**20), rows=rows)
+
+
+def _processor(device):
+    "Returns the processor's name and what decides its speed: how wide its vectors are and whether it multiplies bfloat16"
+    parts = [hardware()["processor"], torch.backends.cpu.get_cpu_capability(), fast_dtype(torch.device(device)) and "bfloat16 products"]
+    return ", ".join(p for p in parts if p)
 
 
 def _versions():
@@ -555,21 +568,23 @@ def _text(found, share=False):
 
 def flop_rates(
     rows: list[dict],  # of one record
-) -> list[tuple]:  # (GFLOP/s or None, share of the convolution peak in the row's precision or None) of each
-    "Returns how many of our floating-point operations a second each row did, and what part that is of the peak measured in the same run"
+) -> list[tuple]:  # (GFLOP/s, share of the convolution's peak, share of the matrix product's) of each, None where not known
+    "Returns how many of our floating-point operations a second each row did, and what part that is of the peaks in its precision and run"
     def precision(row): return "bfloat16" if "bfloat16" in row["case"] else "float32"
     rates = [1e3 * row["gflop"] / row["ours_ms"][0] if row.get("gflop") else None for row in rows]
-    peaks = {precision(row): rate for row, rate in zip(rows, rates) if row["case"].startswith("peak: 3 x 3")}
-    return [(rate, rate / peaks[precision(row)] if rate and precision(row) in peaks else None) for row, rate in zip(rows, rates)]
+    peaks = [{precision(row): rate for row, rate in zip(rows, rates) if row["case"].startswith(f"peak: {kind}")} for kind in ("3 x 3", "matrix")]
+    def share(row, rate, peak): return rate / peak[precision(row)] if rate and precision(row) in peak else None
+    return [(rate, *(share(row, rate, peak) for peak in peaks)) for row, rate in zip(rows, rates)]
 
 
 def row_cells(
     row: dict,  # from `measure`
-    flops: tuple = (None, None),  # its entry of `flop_rates`
+    flops: tuple = (None, None, None),  # its entry of `flop_rates`
 ) -> list[str]:
     "Returns what the table shows of one row"
     cpu = row["cpu"]
-    done = "" if flops[0] is None else f"{flops[0]:,.0f}" + ("" if flops[1] is None else f" ({flops[1]:.0%})")
+    parts = ", ".join("-" if share is None else f"{share:.0%}" for share in flops[1:])
+    done = "" if flops[0] is None else f"{flops[0]:,.0f}" + ("" if flops[1:] == (None, None) else f" ({parts})")
     rate = f"{1e3 / row['ours_ms'][0]:,.0f}" if row["unit"] == "image" else ""
     ahead = "" if row["ahead"] is None else f"{row['ahead']} of {row['pairs']}"
     ratio, ratio_cpu = (_text(r["ratio"], row["share"]) for r in (row, cpu))
@@ -581,7 +596,7 @@ def bench_table(
     records: list[dict],  # from `read_records`
 ) -> str:  # Markdown
     "Returns a table for every record, with the machine above it; says so when there is none"
-    head = ["case", "unit", "ours, ms per unit", "ours, images/s", "ours, GFLOP/s (of the convolution peak)", "peer", "peer, ms per unit",
+    head = ["case", "unit", "ours, ms per unit", "ours, images/s", "ours, GFLOP/s (of the peak of the convolution, of the matrix product)", "peer", "peer, ms per unit",
             "peer time / our time", "ours quicker", "ours, CPU ms", "peer, CPU ms", "peer CPU / our CPU"]
     parts = []
     for r in records:
