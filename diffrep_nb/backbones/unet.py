@@ -381,7 +381,7 @@ class UNet(_Trunk):
         last = self.plan[1][-1].cout
         self.norm, self.out = nn.GroupNorm(groups, last, eps=eps), zero(nn.Conv2d(last, out_channels or channels, 3, padding=1))
 
-    def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, size, size); () or (B,) in [0, 1]
+    def forward(self, x: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:   # (B, channels, H, W), sides divisible by 2^(levels - 1)
         self._check(x, t)
         emb = self.embed(t, cond, len(x))
         h = self.stem_out(self.stem(self.fields.beside(x, cond)))
