@@ -108,24 +108,36 @@ def move(page, name, key):
     return picture(page)
 
 
-def assert_quick(page):
-    """The fastest of a few redraws takes less than two seconds: other work may share the processor."""
+@pytest.fixture(scope="session")
+def bar():
+    """Two seconds; on a processor slower than the one this was set on (4.4 ms per GFLOP of a bfloat16 convolution on one thread) more in proportion."""
+    import torch
+    from diffrep_nb.tools.bench import measure, peak_cases
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    fastest = min(measure(case, 5)["ours_ms"][0] for case in peak_cases() if "convolution" in case.name)
+    torch.set_num_threads(threads)
+    return 2 * max(1.0, fastest / 4.4)
+
+
+def assert_quick(page, bar):
+    """The fastest of a few redraws is quick: other work may share the processor."""
     times = [cost(page)[1]]
     for key in ("ArrowRight", "ArrowLeft", "ArrowRight", "ArrowLeft"):
-        if min(times) < 2: return
+        if min(times) < bar: return
         move(page, "scale", key)
         times.append(cost(page)[1])
-    assert min(times) < 2, f"{times} s for 16 images"
+    assert min(times) < bar, f"{times} s for 16 images, more than {bar:.1f} s"
 
 
 @pytest.mark.browser
-def test_moving_the_slider_draws_new_images(panel):
+def test_moving_the_slider_draws_new_images(panel, bar):
     first, (calls, seconds) = picture(panel), cost(panel)
     assert calls == 40 and first.startswith("data:image/png;base64,")
     stronger = move(panel, "scale", "ArrowRight")
     assert stronger != first and cost(panel)[0] == 40
     assert move(panel, "scale", "ArrowLeft") == first, "the same seed and scale give the same images"
-    assert_quick(panel)
+    assert_quick(panel, bar)
 
 
 @pytest.mark.browser
@@ -137,14 +149,14 @@ def test_fewer_steps_cost_less_and_seeds_differ(panel):
 
 
 @pytest.mark.browser
-def test_another_caption_draws_other_images(chromium, lab):
+def test_another_caption_draws_other_images(chromium, lab, bar):
     page = opened(chromium, lab, "captions")
     first, box = picture(page), page.locator('.widget-text input[type="text"]').first
     assert cost(page)[0] == 16 and box.input_value() == "a red square left of a blue disc"
     box.fill("a blue square left of a red disc")
     box.press("Enter")
     page.wait_for_function("before => document.querySelector('.jp-OutputArea img[alt=\"16 samples\"]').src !== before", arg=first, timeout=30_000)
-    assert_quick(page)
+    assert_quick(page, bar)
     box.fill("a blu square left of a red disc")
     box.press("Enter")
     page.wait_for_function("() => document.querySelector('.jp-OutputArea .widget-html b')?.innerText.includes('blue')", timeout=30_000)
