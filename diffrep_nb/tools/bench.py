@@ -588,7 +588,7 @@ def row_cells(
     rate = f"{1e3 / row['ours_ms'][0]:,.0f}" if row["unit"] == "image" else ""
     ahead = "" if row["ahead"] is None else f"{row['ahead']} of {row['pairs']}"
     ratio, ratio_cpu = (_text(r["ratio"], row["share"]) for r in (row, cpu))
-    return [row["case"], row["unit"], _text(row["ours_ms"]), rate, done, row["peer"] or "-", _text(row["peer_ms"]), ratio, ahead,
+    return [row["case"], row["peer"] or "-", ratio, ahead, _text(row["ours_ms"]), _text(row["peer_ms"]), row["unit"], rate, done,
             _text(cpu["ours_ms"]), _text(cpu["peer_ms"]), ratio_cpu]
 
 # %% ../../nbs/80_tools/04_bench.ipynb #98e10bab
@@ -596,8 +596,8 @@ def bench_table(
     records: list[dict],  # from `read_records`
 ) -> str:  # Markdown
     "Returns a table for every record, with the machine above it; says so when there is none"
-    head = ["case", "unit", "ours, ms per unit", "ours, images/s", "ours, GFLOP/s (of the peak of the convolution, of the matrix product)", "peer", "peer, ms per unit",
-            "peer time / our time", "ours quicker", "ours, CPU ms", "peer, CPU ms", "peer CPU / our CPU"]
+    head = ["case", "peer", "peer time / our time", "ours quicker", "ours, ms per unit", "peer, ms per unit", "unit", "ours, images/s",
+            "ours, GFLOP/s (of two peaks)", "ours, CPU ms", "peer, CPU ms", "peer CPU / our CPU"]
     parts = []
     for r in records:
         used = ", ".join(f"{k} {v}" for k, v in r["versions"].items())
