@@ -110,7 +110,7 @@ class Encoder(_Half):
         self.stem, self.body = nn.Conv2d(channels, width, 3, padding=1), nn.Sequential(*body, *_middle(c, groups, named))
         self.norm, self.out = nn.GroupNorm(groups, c, eps=1e-6), nn.Conv2d(c, out, 3, padding=1)
 
-
+# %% ../../nbs/22_backbones/06_autoencoders.ipynb #5deff154
 class Decoder(_Half):
     "Latents -> images, one block more per level than the encoder; taps `dec.*`; `out` is its last layer."
     def __init__(

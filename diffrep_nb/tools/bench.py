@@ -347,7 +347,7 @@ class Pair:
 
 def _pair(name, ours, given, package, theirs, their_given, peer, parameters=None, operations=0.05):
     "Returns a `Pair` after its parameters and operations were found to agree within these relative tolerances (None: not compared)"
-    def first(inputs): return tuple(Cond(**{k: v[:1] for k, v in vars(i).items() if v is not None}) if isinstance(i, Cond) else i[:1] for i in inputs)
+    def first(inputs): return [each[:1] for each in inputs]
     work, same = forward_flops(ours, *first(given)), []
     other = theirs().to(given[0].device) if peer_available(package) else None
     if other is not None:
@@ -357,7 +357,7 @@ def _pair(name, ours, given, package, theirs, their_given, peer, parameters=None
     same = "; ".join([*same, f"{work / 1e9:.4f} GFLOP forward"]) if same else ""
     return Pair(f"{name}, {len(given[0])} images", ours, given, other, their_given, f"{package} {peer}", same, work / 1e9)
 
-
+# %% ../../nbs/80_tools/04_bench.ipynb #a5f5b0ae
 def network_pairs(
     size: str = "full",  # tiny | full
     device: str = "cpu",
@@ -423,16 +423,16 @@ def forward_cases(
     yield from peak_cases(size, device)
     with seeded(derive_seed(seed, "bench")): pairs = list(network_pairs(size, device))
     for p in pairs:
-        def case(label, bf16=(False, False), backward=False, p=p):
+        def case(p, label, bf16=(False, False), backward=False):
             peer = None if p.theirs is None else _passes(p.theirs, p.their_given, bf16[1], backward)
             return Case(f"{p.name}, {label}", "image", len(p.given[0]), _passes(p.ours, p.given, bf16[0], backward), peer, p.peer, p.same,
                         gflop=p.gflop * (1 + 2 * backward))
         for backward in (False, True):
-            for name, bf16 in ways.items(): yield case(f"forward{' + backward' * backward}, {name}", bf16, backward)
+            for name, bf16 in ways.items(): yield case(p, f"forward{' + backward' * backward}, {name}", bf16, backward)
         if isinstance(p.ours, DiT) and "bfloat16" in ways:
-            nets = p.ours.bfloat16(), p.theirs and p.theirs.bfloat16()                      # weights, images and sums, without autocast
-            p = replace(p, ours=nets[0], theirs=nets[1], **{k: (h[0].bfloat16(), *h[1:]) for k, h in (("given", p.given), ("their_given", p.their_given))})
-            yield case("forward, bfloat16 throughout", p=p)
+            def low(inputs): return inputs[0].bfloat16(), *inputs[1:]                       # weights, images and sums, without autocast
+            p = replace(p, ours=p.ours.bfloat16(), theirs=p.theirs and p.theirs.bfloat16(), given=low(p.given), their_given=low(p.their_given))
+            yield case(p, "forward, bfloat16 throughout")
 
 # %% ../../nbs/80_tools/04_bench.ipynb #a503cda6
 def _training(net, inputs, bf16, optimizer):
@@ -478,6 +478,20 @@ def find_benchmark(
     raise ValueError(f"no benchmark {name!r}" + (f", did you mean {near[0]!r}?" if near else "") + f" There are {', '.join(benchmarks)}")
 
 
+def _where(device):
+    "Returns the GPU's name, or the processor's and what decides its speed: how wide its vectors are, whether it multiplies bfloat16"
+    if str(device).startswith("cuda"): return torch.cuda.get_device_name(device)
+    parts = [hardware()["processor"], torch.backends.cpu.get_cpu_capability(), fast_dtype(torch.device(device)) and "bfloat16 products"]
+    return ", ".join(p for p in parts if p)
+
+
+def _versions():
+    "Returns the versions of what was timed"
+    from importlib.metadata import version
+    peers = {name: version(name) for name in ("diffusers", "denoising_diffusion_pytorch") if importlib.util.find_spec(name)}
+    return {k: v for k, v in versions().items() if k in ("python", "torch", "numpy", "diffrep_nb")} | peers
+
+# %% ../../nbs/80_tools/04_bench.ipynb #04f3256b
 def run_benchmark(
     name: str,  # one of `benchmarks`
     repeats: int = 15,  # pairs per case
@@ -498,23 +512,9 @@ def run_benchmark(
     import resource
     on_gpu = str(device).startswith("cuda")
     peak = torch.cuda.max_memory_allocated(device) if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    where = torch.cuda.get_device_name(device) if on_gpu else _processor(device)
-    about = dict(benchmark=name, size=size, device=str(device), where=where, threads=torch.get_num_threads(), cores=hardware()["cores"])
+    about = dict(benchmark=name, size=size, device=str(device), where=_where(device), threads=torch.get_num_threads(), cores=hardware()["cores"])
     about |= dict(load=load, seed=seed, versions=_versions(), date=datetime.now(timezone.utc).strftime("%Y-%m-%d"))
     return about | dict(seconds=round(time.perf_counter() - begin, 1), memory_mib=round(peak / 2**20), rows=rows)
-
-
-def _processor(device):
-    "Returns the processor's name and what decides its speed: how wide its vectors are and whether it multiplies bfloat16"
-    parts = [hardware()["processor"], torch.backends.cpu.get_cpu_capability(), fast_dtype(torch.device(device)) and "bfloat16 products"]
-    return ", ".join(p for p in parts if p)
-
-
-def _versions():
-    "Returns the versions of what was timed"
-    from importlib.metadata import version
-    peers = {name: version(name) for name in ("diffusers", "denoising_diffusion_pytorch") if importlib.util.find_spec(name)}
-    return {k: v for k, v in versions().items() if k in ("python", "torch", "numpy", "diffrep_nb")} | peers
 
 # %% ../../nbs/80_tools/04_bench.ipynb #84cbc81c
 def bench_file(
